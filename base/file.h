@@ -1,0 +1,69 @@
+/* file.h: reading by mapping, writing so that a half-written file is never seen.
+ *
+ * A mapped file that shrinks while in use raises SIGBUS, which signals.c turns into a clear message. Writing goes to
+ * a temporary name in the same folder (NAME.tmp-PID), is synced, renamed over the final name, and the folder is synced;
+ * on any failure the temporary file is removed and the old file is untouched. */
+#ifndef LORAC_BASE_FILE_H
+#define LORAC_BASE_FILE_H
+
+#include "base/arena.h"
+
+/* A read-only mapping. data is NULL when size is 0. path is a copy owned by the mapping. */
+typedef struct FileMap {
+    const uint8_t *data;
+    size_t size;
+    char *path;
+} FileMap;
+
+/* Maps a regular file. Errors name the path and the reason (missing, a folder, no permission) and what to try. */
+Status file_map(const char *path, FileMap *out, Err *e);
+void file_unmap(FileMap *m);
+
+/* Tells the kernel the range will not be needed soon (its clean pages may be dropped: keeps RSS small). */
+void file_map_forget(const FileMap *m, size_t offset, size_t bytes);
+
+/* Reads a whole (small) file into the arena, NUL added. Larger than max_bytes is an error naming both sizes. "-" is not
+ * special here. */
+Status file_read(Arena *a, const char *path, size_t max_bytes, char **out, size_t *len, Err *e);
+
+typedef struct AtomicFile AtomicFile;
+Status atomic_open(Arena *a, const char *path, AtomicFile **out, Err *e);
+Status atomic_write(AtomicFile *f, const void *data, size_t bytes, Err *e);
+/* Overwrites bytes already written (a header known only at the end). */
+Status atomic_write_at(AtomicFile *f, uint64_t offset, const void *data, size_t bytes, Err *e);
+/* Flush, fsync, close, rename, fsync of the folder. After it, success or not, f is closed. */
+Status atomic_commit(AtomicFile *f, Err *e);
+/* Removes the temporary file. Allowed on a committed or NULL f (does nothing): the `out:` label of writers. */
+void atomic_abort(AtomicFile *f);
+/* atomic_open + write + commit. */
+Status file_write_atomic(Arena *a, const char *path, const void *data, size_t bytes, Err *e);
+
+/* Appends whole lines and syncs on demand; used for metrics.jsonl. */
+typedef struct AppendFile {
+    int fd;
+    char *path;
+} AppendFile;
+/* keep_bytes: the file is first cut to that length (0 = start empty; SIZE_MAX = keep all). */
+Status append_open(Arena *a, const char *path, size_t keep_bytes, AppendFile *out, Err *e);
+Status append_write(AppendFile *f, const void *data, size_t bytes, Err *e);
+Status append_sync(AppendFile *f, Err *e);
+void append_close(AppendFile *f);
+
+bool path_exists(const char *path);
+bool path_is_folder(const char *path);
+/* a/b joined with one slash; b absolute gives b. */
+Status path_join(Arena *a, const char *dir, const char *name, char **out, Err *e);
+/* The part before the last slash ("." when none). */
+Status path_dirname(Arena *a, const char *path, char **out, Err *e);
+/* Creates the folder and its parents (0777 & umask). Existing is OK; a file in the way is an error. */
+Status make_folders(const char *path, Err *e);
+/* Removes a file or a folder tree; missing is OK. Never follows symbolic links. */
+Status remove_tree(const char *path, Err *e);
+/* fsync of a folder, so that a rename inside it is durable. */
+Status sync_folder(const char *path, Err *e);
+/* Names in a folder, sorted bytewise, without "." and "..". */
+Status list_folder(Arena *a, const char *path, char ***names, size_t *n, Err *e);
+/* Bytes free for this user on the file system that holds path (or its nearest existing parent). */
+Status free_bytes(const char *path, uint64_t *out, Err *e);
+
+#endif

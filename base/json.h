@@ -1,0 +1,62 @@
+/* json.h: strict JSON in and out (RFC 8259). yajl does the lexing; json.c is the only file that knows it.
+ *
+ * Refused, each with line and column: duplicate keys in one object, nesting deeper than JSON_DEPTH_MAX, invalid UTF-8,
+ * unpaired surrogate escapes, anything after the value. Strings may hold NUL (use len). Numbers keep their source text;
+ * an integer that fits int64 is JSON_INT, all else JSON_REAL (finite; overflow to infinity is refused). */
+#ifndef LORAC_BASE_JSON_H
+#define LORAC_BASE_JSON_H
+
+#include "base/buf.h"
+
+enum { JSON_DEPTH_MAX = 64 };
+
+typedef enum JsonType { JSON_NULL, JSON_BOOL, JSON_INT, JSON_REAL, JSON_STRING, JSON_ARRAY, JSON_OBJECT } JsonType;
+
+typedef struct Json Json;
+typedef struct JsonString {
+    const char *s; /* NUL-terminated as well */
+    size_t len;
+} JsonString;
+
+struct Json {
+    JsonType type;
+    uint32_t n;     /* elements of an array, members of an object */
+    uint64_t offset; /* byte offset in the source, near the value: json_where turns it into line and column */
+    union {
+        bool boolean;
+        int64_t integer;
+        double real;
+        JsonString string;
+        struct {
+            Json *items;      /* array: n values; object: n values in source order */
+            JsonString *keys; /* object only */
+        } list;
+    };
+};
+
+/* Parses len bytes. name is used in messages ("name:line:col: ..."). The tree lives in the arena; strings are copies. */
+Status json_parse(Arena *a, const char *name, const char *text, size_t len, Json **out, Err *e);
+/* Same, but messages start "name:LINE:COL" with LINE counted from first_line: for one line of a JSONL file. */
+Status json_parse_line(Arena *a, const char *name, int64_t first_line, const char *text, size_t len, Json **out, Err *e);
+/* Reads and parses a file of at most max_bytes. */
+Status json_read(Arena *a, const char *path, size_t max_bytes, Json **out, Err *e);
+
+/* Member of an object, or NULL (also when obj is NULL or no object). Linear for small objects; json_index for big. */
+const Json *json_get(const Json *obj, const char *key);
+/* Typed access with a message naming `what` (for example the file) and the key. Missing or of another type: error. */
+Status json_want_int(const Json *obj, const char *what, const char *key, int64_t min, int64_t max, int64_t *out, Err *e);
+Status json_want_real(const Json *obj, const char *what, const char *key, double *out, Err *e);
+Status json_want_string(const Json *obj, const char *what, const char *key, JsonString *out, Err *e);
+Status json_want_bool(const Json *obj, const char *what, const char *key, bool *out, Err *e);
+/* True when v is a number; *out is its value as a double. */
+bool json_number(const Json *v, double *out);
+bool json_is_string(const Json *v, const char *s);
+const char *json_type_name(JsonType t);
+
+/* Writing: text goes to a Buf. Strings are written with minimal escapes (ensure_ascii off), invalid UTF-8 bytes as
+ * U+FFFD. Reals are written with the shortest digits that read back equal (%.17g at most), never inf or nan (null). */
+Status json_put_string(Buf *b, const char *s, size_t len, Err *e);
+Status json_put_real(Buf *b, double v, Err *e);
+Status json_put_value(Buf *b, const Json *v, Err *e); /* compact: no spaces */
+
+#endif

@@ -1,0 +1,63 @@
+/* status.c: filling and decorating Err; the one place that aborts (CHECK). */
+#include "base/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+Status err_set(Err *e, Status status, const char *file, int line, const char *format, ...) {
+    if (e != NULL) {
+        va_list args;
+        e->status = status;
+        e->file = file;
+        e->line = line;
+        va_start(args, format);
+        vsnprintf(e->message, sizeof e->message, format, args);
+        va_end(args);
+        for (char *p = e->message; *p != 0; p++) {
+            if (*p == '\n' || *p == '\r') *p = ' ';
+        }
+    }
+    return status;
+}
+
+Status err_prefix(Err *e, Status status, const char *format, ...) {
+    if (e == NULL) return status;
+    char text[ERR_MESSAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (n < 0) n = 0;
+    size_t used = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+    size_t room = sizeof text - used;
+    if (room > 2) {
+        size_t take = strlen(e->message);
+        memcpy(text + used, ": ", 2);
+        if (take > room - 3) take = room - 3;
+        memcpy(text + used + 2, e->message, take);
+        text[used + 2 + take] = 0;
+    }
+    memcpy(e->message, text, sizeof text);
+    return e->status;
+}
+
+const char *status_text(Status s) {
+    static const char *const TEXTS[] = {
+#define X(id, text) text,
+        STATUS_LIST(X)
+#undef X
+    };
+    return (unsigned)s < (unsigned)STATUS_COUNT ? TEXTS[s] : "unknown status";
+}
+
+_Noreturn void check_failed(const char *file, int line, const char *condition, const char *format, ...) {
+    va_list args;
+    fprintf(stderr, "bug: %s:%d: %s: ", file, line, condition);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    abort();
+}
