@@ -15,9 +15,9 @@ typedef struct Compile {
     int (*value)[2];
     int *grad;
     int (*stat)[2][OP_MAX_OUT];
-    bool *again;   /* by node: was run a second time */
-    bool *drops;   /* by node: outputs are not kept for backward */
-    bool *kept;    /* by tensor */
+    bool *again; /* by node: was run a second time */
+    bool *drops; /* by node: outputs are not kept for backward */
+    bool *kept;  /* by tensor */
 } Compile;
 
 static int dt_bytes(DType dt) { return dt == DT_F32 ? 4 : 2; }
@@ -60,7 +60,8 @@ static int value_now(const Compile *c, const Tensor *t) {
 /* Emits the node's forward (run 0) or its second run (run 1). */
 static Status emit_forward(Compile *c, Node *n, int run) {
     Instr in = instr_blank(n, run == 0 ? INSTR_FORWARD : INSTR_AGAIN);
-    for (int i = 0; i < n->n_in; i++) in.in[i] = touch(c, run == 0 ? c->value[n->in[i]->id][0] : value_now(c, n->in[i]));
+    for (int i = 0; i < n->n_in; i++)
+        in.in[i] = touch(c, run == 0 ? c->value[n->in[i]->id][0] : value_now(c, n->in[i]));
     for (int i = 0; i < n->n_out; i++) {
         TRY(buffer_new(c, n->out[i]->cols * dt_bytes(c->g->dt), &in.out[i]));
         c->value[n->out[i]->id][run] = in.out[i];
@@ -96,7 +97,8 @@ static Status grad_of_input(Compile *c, const Node *n, int i, Instr *in) {
         TRY(buffer_new(c, t->cols * dt_bytes(c->g->dt), &c->grad[t->id]));
         in->beta[i] = 0.0f;
     } else {
-        CHECK(n->op == OP_LINEAR || n->op == OP_RMSNORM, "node %d: op %s cannot add to a gradient", n->id, OPS[n->op].name);
+        CHECK(n->op == OP_LINEAR || n->op == OP_RMSNORM, "node %d: op %s cannot add to a gradient", n->id,
+              OPS[n->op].name);
         in->beta[i] = 1.0f;
     }
     in->din[i] = touch(c, c->grad[t->id]);

@@ -64,7 +64,8 @@ static void *place(const Graph *g, int buffer) {
 }
 
 void graph_run(Graph *g, const Exec *ex, const Batch *batch) {
-    CHECK(g->n_instrs > 0 && (g->activations != NULL || g->activation_bytes == 0), "the graph is not compiled and bound");
+    CHECK(g->n_instrs > 0 && (g->activations != NULL || g->activation_bytes == 0),
+          "the graph is not compiled and bound");
     CHECK(batch->T > 0 && batch->T <= g->options.capacity, "a batch of %lld tokens does not fit a graph of %lld",
           (long long)batch->T, (long long)g->options.capacity);
     CHECK(ex->cache == NULL || !g->options.gradients, "a graph with gradients has no cache");

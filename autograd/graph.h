@@ -77,11 +77,11 @@ typedef struct Batch {
     int64_t n_docs;
     const RowSpan *rows; /* rows of the optimizer batch in this call; read by backward */
     int64_t n_rows;
-    const uint64_t *token;        /* (T) dropout counter; may be NULL without dropout */
-    int64_t M;                    /* predicted tokens */
+    const uint64_t *token;         /* (T) dropout counter; may be NULL without dropout */
+    int64_t M;                     /* predicted tokens */
     const int32_t *index, *target; /* (M) position that predicts, id it must predict */
-    const float *weight;          /* (M) upstream gradient of -logp; may be NULL without gradients */
-    float *logp;                  /* (M) out */
+    const float *weight;           /* (M) upstream gradient of -logp; may be NULL without gradients */
+    float *logp;                   /* (M) out */
 } Batch;
 
 /* What a run needs besides the batch. */
@@ -109,7 +109,7 @@ struct Node {
     int64_t stat_cols[OP_MAX_OUT]; /* f32 statistics kept for backward, columns per output */
     bool has_residual;             /* in[1] is the residual of a LINEAR node */
     bool trainable;
-    Weight w;        /* embedding, head */
+    Weight w;          /* embedding, head */
     const float *norm; /* rmsnorm weight */
     float eps;
     LinearSpec parts[OP_MAX_OUT];
@@ -173,10 +173,10 @@ Status op_glu(Graph *g, Tensor *gate, Tensor *up, GluAct act, Tensor **y, Err *e
 Status op_head_loss(Graph *g, Tensor *x, Weight w, Err *e);
 
 typedef struct GraphOptions {
-    bool gradients;      /* forward and backward; else forward only, nothing is kept */
-    bool recompute;      /* recompute segments */
-    int64_t capacity;    /* most tokens of one run */
-    int64_t n_context;   /* KV cache capacity, 0 without cache */
+    bool gradients;    /* forward and backward; else forward only, nothing is kept */
+    bool recompute;    /* recompute segments */
+    int64_t capacity;  /* most tokens of one run */
+    int64_t n_context; /* KV cache capacity, 0 without cache */
 } GraphOptions;
 
 /* Computes instructions, lifetimes, offsets. After it activation_bytes and scratch_bytes are fixed. */
