@@ -60,7 +60,7 @@ typedef struct PeftWrite {
     int n_meta;
 } PeftWrite;
 
-/* Writes (replaces) both files in the folder, which is made when missing. The bytes depend on *w alone. Tensors are F32;
+/* Writes (replaces) both files in the folder, made when missing. The bytes depend on *w alone. Tensors are F32;
  * target_modules are the sorted last components of the modules. */
 Status peft_adapter_write(Arena *scratch, const char *folder, const PeftWrite *w, Err *e);
 

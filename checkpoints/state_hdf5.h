@@ -8,8 +8,8 @@
  *   /format            string "lorac-train-state"      /version  i64, 1       /step  i64, the N of the folder
  *   /int/NAME          i64 scalar                      /real/NAME  f64 scalar /text/NAME  string
  *   /array/NAME        f32 [rows, cols]
- * NAME is the caller's, without '/'. What a state holds beyond that (adapter, moments, counters, data cursor, loss sums,
- * config) is the training loop's business. */
+ * NAME is the caller's, without a slash. What a state holds beyond that (adapter, moments, counters, data cursor, loss
+ * sums, config) is the training loop's business. */
 #ifndef LORAC_CHECKPOINTS_STATE_HDF5_H
 #define LORAC_CHECKPOINTS_STATE_HDF5_H
 
