@@ -1,0 +1,40 @@
+/* session.h: a model opened on a backend, with its arenas: what train, eval, generate, merge and plan have in common. */
+#ifndef LORAC_TRAIN_SESSION_H
+#define LORAC_TRAIN_SESSION_H
+
+#include "train/adapter.h"
+#include "train/cmd.h"
+
+typedef struct SessionOptions {
+    const char *base;          /* GGUF file or model folder */
+    const char *compute_dtype; /* "auto", "bf16", "fp32"; auto = bf16 */
+    int64_t threads;           /* 0: all */
+    int64_t positions;         /* tokens of the longest document; 0: the model's context */
+} SessionOptions;
+
+typedef struct Session {
+    Pool *pool;
+    Backend backend;
+    Arena *weights, *state; /* growing; peak bytes are counted */
+    BaseModel *base;
+    Model *model;
+    DType dt;
+} Session;
+
+/* Opens pool, backend ("cpu" at ctx->cpu_level) and the base file. */
+Status session_open(Ctx *ctx, const SessionOptions *o, Session *s, Err *e);
+/* Opens the model for documents of at most `positions` tokens (0: the context); more than the context is an error. */
+Status session_model(Session *s, int64_t positions, Err *e);
+/* Closes all of it; safe on a zeroed session. */
+void session_close(Session *s);
+
+/* A compiled graph with its memory, in a fixed arena each. */
+typedef struct Runner {
+    Graph *graph;
+    Arena *host, *activations, *scratch;
+} Runner;
+/* slots NULL: base only. Memory for the graph is opened here. */
+Status runner_open(const Session *s, const SlotMap *slots, const GraphOptions *o, Runner *r, Err *e);
+void runner_close(Runner *r);
+
+#endif
