@@ -54,7 +54,12 @@ const char *status_text(Status s);
 _Noreturn void check_failed(const char *file, int line, const char *condition, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-#define FAIL(e, code, ...) return err_set((e), (code), __FILE__, __LINE__, __VA_ARGS__)
+/* Returns the code itself, not err_set's result, so that the compiler knows that what follows a TRY has succeeded. */
+#define FAIL(e, code, ...)                                                                                             \
+    do {                                                                                                               \
+        err_set((e), (code), __FILE__, __LINE__, __VA_ARGS__);                                                         \
+        return (code);                                                                                                 \
+    } while (0)
 #define TRY(x)                                                                                                         \
     do {                                                                                                               \
         Status try_status_ = (x);                                                                                      \
