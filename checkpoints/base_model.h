@@ -48,7 +48,7 @@ typedef struct BaseModel {
     const BaseTensor *tensors; /* in file order */
     Gguf *gguf;                /* BASE_GGUF, else NULL: metadata for the tokenizer and for copying */
     Safetensors *safetensors;  /* BASE_SAFETENSORS, else NULL */
-    struct BaseIndex *index;
+    struct NameIndex *index;
 } BaseModel;
 
 /* Opens and checks path; everything lives in the arena, base_model_close unmaps. The error says what path is when it is
@@ -56,7 +56,7 @@ typedef struct BaseModel {
 Status base_model_open(Arena *a, const char *path, BaseModel **out, Err *e);
 void base_model_close(BaseModel *m); /* NULL is allowed */
 
-/* The tensor of that name, or NULL. Constant time. */
+/* The tensor of that name, or NULL. Logarithmic time. */
 const BaseTensor *base_model_find(const BaseModel *m, const char *name);
 
 /* The weight of that name. ERR_FORMAT naming file and tensor when it is missing or of a type without unpacker. */

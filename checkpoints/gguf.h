@@ -64,7 +64,7 @@ typedef struct Gguf {
     int n_files;
     FileMap *files;
     size_t *header_bytes; /* per file: from its start to the end of the tensor list */
-    struct GgufIndex *index;
+    struct NameIndex *key_index, *tensor_index;
 } Gguf;
 
 /* Maps and checks the file (and the other parts, when path is the first of a split model). Tables live in the arena;
@@ -72,7 +72,7 @@ typedef struct Gguf {
 Status gguf_open(Arena *a, const char *path, Gguf **out, Err *e);
 void gguf_close(Gguf *g); /* NULL is allowed */
 
-/* The record of a key / tensor, or NULL. Constant time. */
+/* The record of a key / tensor, or NULL. Logarithmic time. */
 const GgufKv *gguf_kv(const Gguf *g, const char *key);
 const GgufTensor *gguf_tensor(const Gguf *g, const char *name);
 
@@ -110,9 +110,9 @@ typedef struct GgufWriter GgufWriter;
 /* Begins a file of version 3 with the default alignment. Everything is kept in the arena until the first data. */
 Status gguf_writer_open(Arena *a, const char *path, GgufWriter **out, Err *e);
 
-/* Metadata, in the order of the first mention. gguf_writer_copy takes a record as it is (any type, bytes verbatim);
- * setting a key again replaces its value in place; gguf_writer_remove drops it (missing is fine). general.alignment
- * and split.* are the writer's own and are ignored by copy. Not allowed once data was written (CHECK). */
+/* Metadata, in the order of the first mention of each key; the last mention decides: a value, or removed.
+ * gguf_writer_copy takes a record as it is (any type, bytes verbatim; the record must stay valid until the first data).
+ * general.alignment and split.* are ignored by copy. Not allowed once data was written (CHECK). */
 Status gguf_writer_copy(GgufWriter *w, const GgufKv *kv, Err *e);
 Status gguf_writer_u32(GgufWriter *w, const char *key, uint32_t v, Err *e);
 Status gguf_writer_u64(GgufWriter *w, const char *key, uint64_t v, Err *e);
@@ -122,10 +122,10 @@ Status gguf_writer_string(GgufWriter *w, const char *key, const char *s, Err *e)
 /* elem_type: a scalar type; values: n elements, little-endian, packed. */
 Status gguf_writer_array(GgufWriter *w, const char *key, GgufType elem_type, const void *values, uint64_t n, Err *e);
 Status gguf_writer_strings(GgufWriter *w, const char *key, const GgufString *values, uint64_t n, Err *e);
-void gguf_writer_remove(GgufWriter *w, const char *key);
+Status gguf_writer_remove(GgufWriter *w, const char *key, Err *e);
 
-/* Declares the next tensor: dims[0] fastest. ERR_FORMAT for a name that is too long or already there, or a row that is
- * no multiple of the type's block. All tensors are declared before the first data (CHECK). */
+/* Declares the next tensor: dims[0] fastest. ERR_FORMAT for a bad name or a row that is no multiple of the type's
+ * block; a name given twice is found at the first data. All tensors are declared before the first data (CHECK). */
 Status gguf_writer_tensor(GgufWriter *w, const char *name, uint32_t ggml_type, int n_dims, const int64_t *dims, Err *e);
 
 /* The next bytes of the data, in pieces of any size: tensor after tensor in declared order; padding between tensors is

@@ -16,8 +16,9 @@
 #define ST_DTYPES(X)                                                                                                   \
     X(BOOL, 1)                                                                                                         \
     X(U8, 1)                                                                                                           \
-    X(I8, 1) X(F8_E5M2, 1) X(F8_E4M3, 1) X(F8_E8M0, 1) X(F8_E4M3FNUZ, 1) X(F8_E5M2FNUZ, 1) X(I16, 2) X(U16, 2)         \
-        X(F16, 2) X(BF16, 2) X(I32, 4) X(U32, 4) X(F32, 4) X(F64, 8) X(I64, 8) X(U64, 8) X(C64, 8)
+    X(I8, 1)                                                                                                           \
+    X(F8_E5M2, 1) X(F8_E4M3, 1) X(F8_E8M0, 1) X(F8_E4M3FNUZ, 1) X(F8_E5M2FNUZ, 1) X(I16, 2) X(U16, 2) X(F16, 2)        \
+        X(BF16, 2) X(I32, 4) X(U32, 4) X(F32, 4) X(F64, 8) X(I64, 8) X(U64, 8) X(C64, 8)
 
 typedef enum StDtype {
 #define X(id, bytes) ST_##id,
@@ -49,15 +50,15 @@ typedef struct Safetensors {
     int64_t n_tensors;
     const StTensor *tensors; /* by file, then by offset */
     const Json *metadata;    /* __metadata__ of the first file (an object of strings), or NULL */
-    struct StIndex *index;
+    struct NameIndex *index;
 } Safetensors;
 
 /* One file. */
 Status safetensors_open(Arena *a, const char *path, Safetensors **out, Err *e);
-/* A model folder: model.safetensors.index.json with its shards, else model.safetensors. */
+/* A model folder: model.safetensors, else model.safetensors.index.json with its shards (Transformers' order). */
 Status safetensors_open_folder(Arena *a, const char *folder, Safetensors **out, Err *e);
 void safetensors_close(Safetensors *s); /* NULL is allowed */
-/* The tensor of that name, or NULL. Constant time. */
+/* The tensor of that name, or NULL. Logarithmic time. */
 const StTensor *safetensors_find(const Safetensors *s, const char *name);
 
 /* ---- writing ---------------------------------------------------------------------------------------------------- */
