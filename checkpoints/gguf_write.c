@@ -5,6 +5,7 @@
  * tensor, with zero padding up to the alignment behind each. */
 #include "checkpoints/gguf.h"
 
+#include "base/buf.h"
 #include "checkpoints/bytes.h"
 #include "checkpoints/name_index.h"
 #include "kernels/quant.h"
