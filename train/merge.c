@@ -2,8 +2,10 @@
 #include "train/merge.h"
 
 #include "base/file.h"
+#include "base/signals.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum { BLOCK_FLOATS = 1 << 20, COPY_BYTES = 1 << 22 };
 
@@ -79,6 +81,7 @@ Status merge_stream(MergeJob *job, int64_t i, int wtype, MergeSink sink, void *c
     TRY(arena_alloc(job->arena, (size_t)(block * row_bytes), 1, &packed, e));
     Backend *b = &job->session.backend;
     for (int64_t r = 0; r < rows; r += block) {
+        if (stop_requested()) FAIL(e, ERR_STOPPED, "stopped: nothing was written to %s", job->options->out);
         int64_t n = rows - r < block ? rows - r : block;
         b->lora_merge(&b->stream, f, t->data, s == NULL ? NULL : s->A, s == NULL ? NULL : s->B,
                       s == NULL ? 0.0f : s->scale, r, n, cols, s == NULL ? 0 : s->r, (WType)t->wtype);
@@ -181,10 +184,9 @@ static Status judge(const MergeJob *job, Err *e) {
     const MergeReport *r = job->report;
     bool has_effect = r->kl_base > 1e-6;
     if (r->kl <= r->bound && (!has_effect || r->kl < 0.5 * r->kl_base)) return OK;
-    TRY(remove_tree(job->options->out, e));
     FAIL(e, ERR_CHECK,
          "%s: the merged model would differ from base + adapter by KL %.3g nats per token (bound %.3g; the base alone "
-         "differs by %.3g), so it was removed; a finer --outtype than %s keeps the adapter",
+         "differs by %.3g), so it was not kept; a finer --outtype than %s keeps the adapter",
          job->options->out, r->kl, r->bound, r->kl_base, r->outtype);
 }
 
@@ -192,8 +194,11 @@ Status merge_run(Ctx *ctx, const MergeOptions *o, MergeReport *report, Err *e) {
     memset(report, 0, sizeof *report);
     MergeJob job = {.ctx = ctx, .options = o, .report = report};
     Status st = arena_open(&job.arena, "merge", e);
+    if (st == OK) st = arena_printf(job.arena, &job.target, e, "%s.merging-%d", o->out, (int)getpid());
     if (st == OK) st = merge_checked(&job, e);
     if (st == OK) st = judge(&job, e);
+    if (st == OK) st = merge_publish(&job, e);
+    if (st != OK && job.target != NULL) (void)remove_tree(job.target, NULL);
     session_close(&job.session);
     arena_close(job.arena);
     return st;

@@ -2,7 +2,8 @@
  *
  * W' = W + scale * B A in f32, rounded once to the type written. Each adapter tensor is consumed exactly once (P11).
  * The written model is opened again and its logits are compared with base + adapter in f32 (P10); a result that lies
- * beyond the bound, or no nearer to base + adapter than the base alone, is ERR_CHECK and the output is removed. */
+ * beyond the bound, or no nearer to base + adapter than the base alone, is ERR_CHECK. Everything is written under a
+ * temporary name beside `out` and gets its name only after the comparison. */
 #ifndef LORAC_TRAIN_MERGE_H
 #define LORAC_TRAIN_MERGE_H
 
@@ -34,6 +35,7 @@ typedef Status (*MergeSink)(void *sink, const void *data, size_t bytes, Err *e);
 typedef struct MergeJob {
     Ctx *ctx;
     const MergeOptions *options;
+    char *target; /* where the result is written until it is verified */
     Session session;
     Adapter *adapter;
     Arena *arena;
@@ -49,7 +51,10 @@ Status merge_out_type(const MergeJob *job, int64_t i, int *wtype, Err *e);
 Status merge_stream(MergeJob *job, int64_t i, int wtype, MergeSink sink, void *ctx, Err *e);
 Status merge_write_gguf(MergeJob *job, Err *e);
 Status merge_write_folder(MergeJob *job, Err *e);
-/* Opens options->out and fills kl, kl_base, top1 of the report. */
+/* Gives the verified result its name: a file is renamed over `out`; a folder is renamed, or, when `out` exists, its weight
+ * files are replaced and its other files kept or overwritten. */
+Status merge_publish(MergeJob *job, Err *e);
+/* Opens job->target and fills kl, kl_base, top1 of the report. */
 Status merge_verify(MergeJob *job, Err *e);
 
 #endif

@@ -80,7 +80,7 @@ static Status compare(MergeJob *job, const Session *merged, Err *e) {
 
 Status merge_verify(MergeJob *job, Err *e) {
     Session merged = {0};
-    SessionOptions so = {.base = job->options->out, .compute_dtype = "fp32", .threads = job->options->threads};
+    SessionOptions so = {.base = job->target, .compute_dtype = "fp32", .threads = job->options->threads};
     Status st = session_open(job->ctx, &so, &merged, e);
     if (st == OK) st = session_model(&merged, job->session.model->positions, e);
     if (st == OK) {

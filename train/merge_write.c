@@ -6,6 +6,8 @@
 #include "base/json.h"
 #include "checkpoints/hf_config.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { SIDE_FILE_MAX_BYTES = 1 << 28 };
@@ -42,7 +44,7 @@ static Status write_gguf(MergeJob *job, GgufWriter *w, Err *e) {
 Status merge_write_gguf(MergeJob *job, Err *e) {
     GgufWriter *w = NULL;
     Status st;
-    TRY_OUT(st, gguf_writer_open(job->arena, job->options->out, &w, e));
+    TRY_OUT(st, gguf_writer_open(job->arena, job->target, &w, e));
     TRY_OUT(st, write_gguf(job, w, e));
     st = gguf_writer_commit(w, e);
     w = NULL;
@@ -93,7 +95,7 @@ static Status copy_side_files(MergeJob *job, Err *e) {
     for (size_t i = 0; i < n; i++) {
         if (is_weight_file(names[i])) continue;
         TRY(path_join(job->arena, job->options->base, names[i], &from, e));
-        TRY(path_join(job->arena, job->options->out, names[i], &to, e));
+        TRY(path_join(job->arena, job->target, names[i], &to, e));
         if (path_is_folder(from)) continue;
         if (strcmp(names[i], "config.json") == 0) {
             TRY(write_config(job, from, to, e));
@@ -135,7 +137,7 @@ static Status write_folder(MergeJob *job, StWriter **w, Err *e) {
     TRY(arena_alloc(job->arena, (size_t)base->n_tensors, sizeof *declare, &declare, e));
     TRY(arena_alloc(job->arena, (size_t)base->n_tensors, sizeof *types, &types, e));
     TRY(declare_all(job, declare, types, e));
-    TRY(st_writer_open_folder(job->arena, job->options->out, SHARD_BYTES, declare, base->n_tensors, &meta, 1, w, e));
+    TRY(st_writer_open_folder(job->arena, job->target, SHARD_BYTES, declare, base->n_tensors, &meta, 1, w, e));
     for (int64_t k = 0; k < base->n_tensors; k++) {
         const BaseTensor *t = base_model_find(base, declare[k].name);
         int64_t i = t - base->tensors;
@@ -152,4 +154,37 @@ Status merge_write_folder(MergeJob *job, Err *e) {
     Status st = write_folder(job, &w, e);
     st_writer_abort(w);
     return st;
+}
+
+static Status rename_to(const char *from, const char *to, Err *e) {
+    if (rename(from, to) != 0) FAIL(e, ERR_IO, "%s: cannot be renamed to %s: %s", from, to, strerror(errno));
+    return OK;
+}
+
+/* Moves the files of the finished folder into an existing one; stale weight files there go first. */
+static Status publish_into(MergeJob *job, Err *e) {
+    char **names, *from, *to;
+    size_t n;
+    TRY(list_folder(job->arena, job->options->out, &names, &n, e));
+    for (size_t i = 0; i < n; i++) {
+        TRY(path_join(job->arena, job->options->out, names[i], &to, e));
+        if (is_weight_file(names[i])) TRY(remove_tree(to, e));
+    }
+    TRY(list_folder(job->arena, job->target, &names, &n, e));
+    for (size_t i = 0; i < n; i++) {
+        TRY(path_join(job->arena, job->target, names[i], &from, e));
+        TRY(path_join(job->arena, job->options->out, names[i], &to, e));
+        TRY(rename_to(from, to, e));
+    }
+    TRY(sync_folder(job->options->out, e));
+    return remove_tree(job->target, e);
+}
+
+Status merge_publish(MergeJob *job, Err *e) {
+    char *parent;
+    const char *out = job->options->out;
+    if (path_is_folder(out)) return publish_into(job, e);
+    TRY(rename_to(job->target, out, e));
+    TRY(path_dirname(job->arena, out, &parent, e));
+    return sync_folder(parent, e);
 }
