@@ -12,13 +12,27 @@
 #include "base/file.h"
 #include "base/json.h"
 
-/* dtype name, bytes of an element. Sub-byte types are not read. */
+/* dtype name, bytes of an element, in the reference writer's order. Sub-byte types are not read. */
 #define ST_DTYPES(X)                                                                                                   \
     X(BOOL, 1)                                                                                                         \
     X(U8, 1)                                                                                                           \
     X(I8, 1)                                                                                                           \
-    X(F8_E5M2, 1) X(F8_E4M3, 1) X(F8_E8M0, 1) X(F8_E4M3FNUZ, 1) X(F8_E5M2FNUZ, 1) X(I16, 2) X(U16, 2) X(F16, 2)        \
-        X(BF16, 2) X(I32, 4) X(U32, 4) X(F32, 4) X(F64, 8) X(I64, 8) X(U64, 8) X(C64, 8)
+    X(F8_E5M2, 1)                                                                                                      \
+    X(F8_E4M3, 1)                                                                                                      \
+    X(F8_E8M0, 1)                                                                                                      \
+    X(F8_E4M3FNUZ, 1)                                                                                                  \
+    X(F8_E5M2FNUZ, 1)                                                                                                  \
+    X(I16, 2)                                                                                                          \
+    X(U16, 2)                                                                                                          \
+    X(F16, 2)                                                                                                          \
+    X(BF16, 2)                                                                                                         \
+    X(I32, 4)                                                                                                          \
+    X(U32, 4)                                                                                                          \
+    X(F32, 4)                                                                                                          \
+    X(C64, 8)                                                                                                          \
+    X(F64, 8)                                                                                                          \
+    X(I64, 8)                                                                                                          \
+    X(U64, 8)
 
 typedef enum StDtype {
 #define X(id, bytes) ST_##id,
@@ -77,7 +91,7 @@ typedef struct StMeta {
 typedef struct StWriter StWriter;
 
 /* One file at path holding the n tensors; declare is reordered into the order in which the data must come (by
- * descending dtype size, then by name). meta: n_meta entries of __metadata__, written in the order given. */
+ * descending StDtype, then by name). meta: n_meta entries of __metadata__, written in the order given. */
 Status st_writer_open(Arena *a, const char *path, StDeclare *declare, int64_t n, const StMeta *meta, int n_meta,
                       StWriter **out, Err *e);
 
