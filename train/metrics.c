@@ -1,0 +1,72 @@
+/* metrics.c: writing metrics.jsonl. See metrics.h. */
+#include "train/metrics.h"
+
+#include "base/json.h"
+#include "base/log.h"
+
+#include <math.h>
+#include <string.h>
+
+Status metrics_open(Arena *a, const char *output_dir, uint64_t keep_bytes, Metrics *m, Err *e) {
+    char *path;
+    *m = (Metrics){.file = {.fd = -1}, .line = {.arena = a}, .bytes = keep_bytes};
+    TRY(path_join(a, output_dir, "metrics.jsonl", &path, e));
+    TRY(arena_grow(a, &m->line.data, &m->line.cap, 0, 4096, 1, e)); /* no growth while training */
+    return append_open(a, path, (size_t)keep_bytes, &m->file, e);
+}
+
+static Status put_real(Buf *b, const char *key, double v, Err *e) {
+    TRY(buf_printf(b, e, ",\"%s\":", key));
+    return json_put_real(b, v, e);
+}
+
+static Status put_int(Buf *b, const char *key, int64_t v, Err *e) {
+    return buf_printf(b, e, ",\"%s\":%lld", key, (long long)v);
+}
+
+static Status write_line(Metrics *m, Err *e) {
+    TRY(buf_puts(&m->line, "}\n", e));
+    TRY(append_write(&m->file, m->line.data, m->line.len, e));
+    m->bytes += m->line.len;
+    return OK;
+}
+
+Status metrics_step(Metrics *m, const StepMetrics *s, Err *e) {
+    Buf *b = &m->line;
+    char hex[HASH_HEX_BYTES];
+    buf_clear(b);
+    TRY(buf_puts(b, "{\"event\":\"step\"", e));
+    TRY(put_int(b, "step", s->step, e));
+    TRY(put_real(b, "epoch", s->epoch, e));
+    TRY(put_real(b, "loss", s->loss, e));
+    TRY(put_real(b, "learning_rate", s->learning_rate, e));
+    TRY(put_real(b, "grad_norm", s->grad_norm, e));
+    TRY(put_int(b, "tokens", s->tokens, e));
+    TRY(put_int(b, "trained_tokens", s->trained_tokens, e));
+    TRY(put_real(b, "tokens_per_second", s->seconds > 0.0 ? (double)s->tokens / s->seconds : 0.0, e));
+    TRY(put_real(b, "elapsed_s", s->elapsed_s, e));
+    TRY(put_int(b, "rss_bytes", (int64_t)rss_bytes(), e));
+    hash_hex(s->state_hash, hex);
+    TRY(buf_printf(b, e, ",\"state_hash\":\"%s\"", hex));
+    return write_line(m, e);
+}
+
+Status metrics_eval(Metrics *m, const EvalMetrics *v, Err *e) {
+    Buf *b = &m->line;
+    buf_clear(b);
+    TRY(buf_puts(b, "{\"event\":\"eval\"", e));
+    TRY(put_int(b, "step", v->step, e));
+    TRY(buf_puts(b, ",\"dataset\":", e));
+    TRY(json_put_string(b, v->dataset, strlen(v->dataset), e));
+    TRY(put_real(b, "loss", v->loss, e));
+    TRY(put_real(b, "perplexity", exp(v->loss), e));
+    TRY(put_int(b, "tokens", v->tokens, e));
+    return write_line(m, e);
+}
+
+Status metrics_sync(Metrics *m, Err *e) { return append_sync(&m->file, e); }
+
+void metrics_close(Metrics *m) {
+    if (m->file.fd >= 0) append_close(&m->file);
+    m->file.fd = -1;
+}
