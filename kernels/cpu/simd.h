@@ -1,0 +1,243 @@
+/* simd.h: the vector type of one level and the few operations kernels need on it.
+ *
+ * vf holds CPU_VW floats (16 with AVX-512, 8 with AVX2, else 4), as a GCC vector: + - * / and comparisons work lane by
+ * lane. What has no operator is a function here, with intrinsics where the compiler would not find the instruction and
+ * portable C otherwise. -DCPU_EMULATE builds the widest shape (16 lanes, bf16 pair products) out of portable C, so that
+ * a test runs it on any AVX2 machine. Loads and stores need no alignment. Nothing here depends on the thread or the
+ * place in memory: the same values give the same bits. */
+#ifndef LORAC_KERNELS_CPU_SIMD_H
+#define LORAC_KERNELS_CPU_SIMD_H
+
+#include "kernels/dtype.h"
+#include "kernels/math.h"
+
+#include <stdint.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__) || defined(CPU_EMULATE)
+#define CPU_VW 16
+#elif defined(__AVX2__)
+#define CPU_VW 8
+#else
+#define CPU_VW 4
+#endif
+
+/* Whether this level multiplies bf16 pairs (vf_dot_bf16 as one instruction, or its emulation). */
+#if defined(__AVX512BF16__) || defined(CPU_EMULATE)
+#define CPU_BF16_PAIRS 1
+#else
+#define CPU_BF16_PAIRS 0
+#endif
+
+#define CPU_INLINE static inline __attribute__((always_inline))
+
+typedef float vf __attribute__((vector_size(CPU_VW * 4)));
+typedef int32_t vi __attribute__((vector_size(CPU_VW * 4)));
+typedef uint32_t vu __attribute__((vector_size(CPU_VW * 4)));
+typedef uint16_t vh __attribute__((vector_size(CPU_VW * 2)));
+typedef float vf_unaligned __attribute__((vector_size(CPU_VW * 4), aligned(4), may_alias));
+typedef uint16_t vh_unaligned __attribute__((vector_size(CPU_VW * 2), aligned(1), may_alias));
+
+/* Every lane x. */
+CPU_INLINE vf vf_set1(float x) { return x - (vf){0}; }
+CPU_INLINE vf vf_load(const float *p) { return *(const vf_unaligned *)p; }
+CPU_INLINE void vf_store(float *p, vf x) { *(vf_unaligned *)p = x; }
+
+/* The first n of CPU_VW lanes, 0 <= n <= CPU_VW; lanes beyond read as 0 and are not written. */
+CPU_INLINE vf vf_load_n(const float *p, int64_t n) {
+    if (n == CPU_VW) return vf_load(p);
+    float t[CPU_VW] = {0};
+    for (int64_t i = 0; i < n; i++) t[i] = p[i];
+    return vf_load(t);
+}
+
+CPU_INLINE void vf_store_n(float *p, vf x, int64_t n) {
+    if (n == CPU_VW) {
+        vf_store(p, x);
+        return;
+    }
+    float t[CPU_VW];
+    vf_store(t, x);
+    for (int64_t i = 0; i < n; i++) p[i] = t[i];
+}
+
+/* bf16 <-> f32, the conversions of dtype.h lane by lane (exact; nearest even, NaN stays NaN). */
+CPU_INLINE vf vf_load_bf16(const uint16_t *p) {
+    vu wide = __builtin_convertvector((vh)(*(const vh_unaligned *)p), vu);
+    return (vf)(wide << 16);
+}
+
+CPU_INLINE vu vf_to_bf16_bits(vf x) {
+    vu u = (vu)x;
+    vu rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
+    vu is_nan = (vu)((u & 0x7fffffffu) > 0x7f800000u);
+    return (rounded & ~is_nan) | (quiet & is_nan);
+}
+
+CPU_INLINE void vf_store_bf16(uint16_t *p, vf x) {
+    *(vh_unaligned *)p = __builtin_convertvector(vf_to_bf16_bits(x), vh);
+}
+
+/* Elements i .. i + CPU_VW of an array of dt, and the same for the first n of them. */
+CPU_INLINE vf vf_load_dt(const void *p, int64_t i, DType dt) {
+    return dt == DT_F32 ? vf_load((const float *)p + i) : vf_load_bf16((const uint16_t *)p + i);
+}
+
+CPU_INLINE void vf_store_dt(void *p, int64_t i, vf x, DType dt) {
+    if (dt == DT_F32)
+        vf_store((float *)p + i, x);
+    else
+        vf_store_bf16((uint16_t *)p + i, x);
+}
+
+CPU_INLINE vf vf_load_n_dt(const void *p, int64_t i, int64_t n, DType dt) {
+    if (n == CPU_VW) return vf_load_dt(p, i, dt);
+    float t[CPU_VW] = {0};
+    for (int64_t j = 0; j < n; j++)
+        t[j] = dt == DT_F32 ? ((const float *)p)[i + j] : bf16_to_f32(((const uint16_t *)p)[i + j]);
+    return vf_load(t);
+}
+
+CPU_INLINE void vf_store_n_dt(void *p, int64_t i, vf x, int64_t n, DType dt) {
+    if (n == CPU_VW) {
+        vf_store_dt(p, i, x, dt);
+        return;
+    }
+    float t[CPU_VW];
+    vf_store(t, x);
+    for (int64_t j = 0; j < n; j++) {
+        if (dt == DT_F32)
+            ((float *)p)[i + j] = t[j];
+        else
+            ((uint16_t *)p)[i + j] = bf16_from_f32(t[j]);
+    }
+}
+
+/* a * b + c, fused where the level has the instruction (all but "generic" on x86-64): one rounding, the same for every
+ * caller of a level. */
+CPU_INLINE vf vf_fma(vf a, vf b, vf c) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif CPU_VW == 8 && defined(__FMA__)
+    return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__FMA__) || defined(__aarch64__)
+    for (int i = 0; i < CPU_VW; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+    return c;
+#else
+    return a * b + c;
+#endif
+}
+
+/* Lane by lane m ? a : b, where m is the result of a comparison (all ones or zero). */
+CPU_INLINE vf vf_select(vi m, vf a, vf b) { return (vf)((m & (vi)a) | (~m & (vi)b)); }
+/* The larger or smaller; b where a is NaN. */
+CPU_INLINE vf vf_max(vf a, vf b) { return vf_select((vi)(a > b), a, b); }
+CPU_INLINE vf vf_min(vf a, vf b) { return vf_select((vi)(a < b), a, b); }
+
+/* The sum (largest) of all lanes, by halving: ((l0+l4)+(l2+l6)) + ((l1+l5)+(l3+l7)) for 8 lanes. */
+CPU_INLINE float vf_sum(vf x) {
+    float t[CPU_VW];
+    vf_store(t, x);
+    for (int h = CPU_VW / 2; h > 0; h /= 2)
+        for (int i = 0; i < h; i++) t[i] += t[i + h];
+    return t[0];
+}
+
+CPU_INLINE float vf_max_lane(vf x) {
+    float t[CPU_VW];
+    vf_store(t, x);
+    for (int h = CPU_VW / 2; h > 0; h /= 2)
+        for (int i = 0; i < h; i++) t[i] = t[i] > t[i + h] ? t[i] : t[i + h];
+    return t[0];
+}
+
+/* e^x, bit for bit exp_f32 of math.h. */
+CPU_INLINE vf vf_exp(vf x) {
+    vf high = vf_set1(MATH_EXP_MAX_F32), low = vf_set1(MATH_EXP_MIN_F32);
+    x = vf_select((vi)(x > high), high, x);
+    x = vf_select((vi)(x < low), low, x);
+    vf shifted = x * MATH_LOG2E_F32 + MATH_ROUND32, n = shifted - MATH_ROUND32;
+    vf r = (x - n * MATH_LN2_HIGH_F32) - n * MATH_LN2_LOW_F32;
+    vf q = MATH_EXP_C2 + r * (MATH_EXP_C3 + r * (MATH_EXP_C4 + r * (MATH_EXP_C5 + r * MATH_EXP_C6)));
+    vf p = 1.0f + (r + (r * r) * q);
+    vu biased = (vu)shifted - math_bits32(MATH_ROUND32) + 256u;
+    vu half = biased >> 1;
+    vf a = (vf)((half - 1u) << 23), b = (vf)((biased - half - 1u) << 23);
+    return p * a * b;
+}
+
+/* Transposes a CPU_VW x CPU_VW matrix: lane j of r[i] becomes lane i of r[j]. Moves 32-bit units whatever they mean. */
+#if CPU_VW == 8
+CPU_INLINE void vf_transpose(vf r[CPU_VW]) {
+    __m256 t[8], u[8];
+    for (int i = 0; i < 4; i++) {
+        t[2 * i] = _mm256_unpacklo_ps((__m256)r[2 * i], (__m256)r[2 * i + 1]);
+        t[2 * i + 1] = _mm256_unpackhi_ps((__m256)r[2 * i], (__m256)r[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        u[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
+        u[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xee);
+        u[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
+        u[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = (vf)_mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
+        r[i + 4] = (vf)_mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+    }
+}
+#elif CPU_VW == 16 && defined(__AVX512F__)
+CPU_INLINE void vf_transpose(vf r[CPU_VW]) {
+    __m512i t[16], u[16];
+    for (int i = 0; i < 8; i++) {
+        t[2 * i] = _mm512_unpacklo_epi32((__m512i)r[2 * i], (__m512i)r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_epi32((__m512i)r[2 * i], (__m512i)r[2 * i + 1]);
+    }
+    for (int i = 0; i < 4; i++) {
+        u[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+        u[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+        u[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+        u[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+    }
+    for (int i = 0; i < 4; i++) { /* columns i, i+4, i+8, i+12 from the four quarters of rows */
+        t[i] = _mm512_shuffle_i32x4(u[i], u[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(u[i], u[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_i32x4(u[i + 8], u[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(u[i + 8], u[i + 12], 0xdd);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = (vf)_mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = (vf)_mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+        r[i + 4] = (vf)_mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 12] = (vf)_mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+    }
+}
+#else
+CPU_INLINE void vf_transpose(vf r[CPU_VW]) {
+    uint32_t t[CPU_VW][CPU_VW], u[CPU_VW][CPU_VW];
+    memcpy(t, r, sizeof t);
+    for (int i = 0; i < CPU_VW; i++)
+        for (int j = 0; j < CPU_VW; j++) u[j][i] = t[i][j];
+    memcpy(r, u, sizeof u);
+}
+#endif
+
+/* Products of bf16 pairs. A unit of 32 bits holds elements 2i (low half) and 2i+1 (high half). */
+
+/* The unit of (even, odd), each rounded to bf16, as the bits of a float vector. */
+CPU_INLINE vf vf_pair_bf16(vf even, vf odd) { return (vf)(vf_to_bf16_bits(even) | vf_to_bf16_bits(odd) << 16); }
+
+/* c + (a_odd * b_odd) + (a_even * b_even), f32 sums, products exact; the instruction takes subnormals as 0. */
+CPU_INLINE vf vf_dot_bf16(vf c, vf a, vf b) {
+#if defined(__AVX512BF16__) && !defined(CPU_EMULATE)
+    return (vf)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b);
+#else
+    vf a_odd = (vf)((vu)a & 0xffff0000u), b_odd = (vf)((vu)b & 0xffff0000u);
+    vf a_even = (vf)((vu)a << 16), b_even = (vf)((vu)b << 16);
+    return vf_fma(a_even, b_even, vf_fma(a_odd, b_odd, c));
+#endif
+}
+
+#endif
