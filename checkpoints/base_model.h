@@ -43,7 +43,7 @@ typedef struct BaseModel {
     BaseKind kind;
     ModelConfig config;
     int n_files;
-    const FileMap *const *files; /* weight files, mapped */
+    const FileMap *files; /* weight files, mapped */
     int64_t n_tensors;
     const BaseTensor *tensors; /* in file order */
     Gguf *gguf;                /* BASE_GGUF, else NULL: metadata for the tokenizer and for copying */
