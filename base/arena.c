@@ -12,7 +12,7 @@
 
 typedef struct Block {
     struct Block *prev;
-    size_t cap;  /* usable bytes after the header */
+    size_t cap; /* usable bytes after the header */
     size_t used;
     size_t dirty; /* bytes that were handed out before and must be zeroed on reuse */
 } Block;
@@ -32,11 +32,13 @@ _Static_assert(sizeof(Block) <= HEADER, "block header must fit its slot");
 static uint8_t *block_data(Block *b) { return (uint8_t *)b + HEADER; }
 
 static Status block_new(Arena *a, size_t bytes, Err *e) {
-    if (bytes > SIZE_MAX - HEADER) FAIL(e, ERR_OOM, "out of memory: arena '%s' was asked for %zu bytes", a->name, bytes);
+    if (bytes > SIZE_MAX - HEADER)
+        FAIL(e, ERR_OOM, "out of memory: arena '%s' was asked for %zu bytes", a->name, bytes);
     void *p = mmap(NULL, bytes + HEADER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
-        FAIL(e, ERR_OOM, "out of memory: the system gave no %zu bytes for arena '%s'; free memory or make the job smaller",
-             bytes, a->name);
+        FAIL(e, ERR_OOM,
+             "out of memory: the system gave no %zu bytes for arena '%s'; free memory or make the job smaller", bytes,
+             a->name);
     Block *b = p;
     b->prev = a->last;
     b->cap = bytes;
@@ -92,7 +94,8 @@ static size_t rounded(size_t n, size_t size) {
 Status arena_alloc(Arena *a, size_t n, size_t size, void *out, Err *e) {
     CHECK(!a->frozen, "arena '%s' was asked for memory after it was frozen", a->name);
     size_t bytes = rounded(n, size);
-    if (bytes == 0) FAIL(e, ERR_OOM, "out of memory: %zu elements of %zu bytes overflow (arena '%s')", n, size, a->name);
+    if (bytes == 0)
+        FAIL(e, ERR_OOM, "out of memory: %zu elements of %zu bytes overflow (arena '%s')", n, size, a->name);
     if (a->last == NULL || a->last->cap - a->last->used < bytes) {
         if (a->fixed)
             FAIL(e, ERR_OOM, "out of memory: arena '%s' holds %zu bytes and has no room for %zu more", a->name,
@@ -159,7 +162,8 @@ Status arena_grow(Arena *a, void *items, size_t *cap, size_t used, size_t need, 
     void *old, *p;
     memcpy(&old, items, sizeof old);
     size_t old_bytes = rounded(*cap, size), new_bytes = rounded(want, size);
-    if (new_bytes == 0) FAIL(e, ERR_OOM, "out of memory: %zu elements of %zu bytes overflow (arena '%s')", want, size, a->name);
+    if (new_bytes == 0)
+        FAIL(e, ERR_OOM, "out of memory: %zu elements of %zu bytes overflow (arena '%s')", want, size, a->name);
     if (old != NULL && *cap > 0 && grows_in_place(a, old, old_bytes, new_bytes)) {
         size_t more = new_bytes - old_bytes;
         void *unused;

@@ -1,0 +1,131 @@
+/* file_write.c: writing so that a half-written file is never seen; appending lines. See file.h. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct AtomicFile {
+    int fd; /* -1: committed or aborted */
+    char *path, *temp;
+    Arena *arena;
+    uint64_t size;
+};
+
+static Status write_failed(const char *path, int code, Err *e) {
+    if (code == ENOSPC || code == EDQUOT)
+        FAIL(e, ERR_IO, "%s: the disk is full (%s); free some space and try again", path, strerror(code));
+    if (code == EFBIG)
+        FAIL(e, ERR_IO, "%s: the file would exceed a size limit (%s; see ulimit -f)", path, strerror(code));
+    FAIL(e, ERR_IO, "%s: cannot be written: %s", path, strerror(code));
+}
+
+static Status write_all(int fd, const char *path, const void *data, size_t bytes, Err *e) {
+    const char *p = data;
+    while (bytes > 0) {
+        ssize_t n = write(fd, p, bytes);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return write_failed(path, n < 0 ? errno : ENOSPC, e);
+        p += n;
+        bytes -= (size_t)n;
+    }
+    return OK;
+}
+
+Status atomic_open(Arena *a, const char *path, AtomicFile **out, Err *e) {
+    AtomicFile *f;
+    if (path_is_folder(path)) FAIL(e, ERR_IO, "%s: is a folder, a file is to be written there", path);
+    TRY(ARENA_NEW(a, 1, f, e));
+    TRY(arena_strdup(a, path, &f->path, e));
+    TRY(arena_printf(a, &f->temp, e, "%s.tmp-%d", path, (int)getpid()));
+    f->arena = a;
+    f->fd = open(f->temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (f->fd < 0) FAIL(e, ERR_IO, "%s: cannot be created: %s", f->temp, strerror(errno));
+    *out = f;
+    return OK;
+}
+
+Status atomic_write(AtomicFile *f, const void *data, size_t bytes, Err *e) {
+    TRY(write_all(f->fd, f->path, data, bytes, e));
+    f->size += bytes;
+    return OK;
+}
+
+Status atomic_write_at(AtomicFile *f, uint64_t offset, const void *data, size_t bytes, Err *e) {
+    const char *p = data;
+    CHECK(offset <= f->size && bytes <= f->size - offset, "%s: only bytes already written can be replaced", f->path);
+    while (bytes > 0) {
+        ssize_t n = pwrite(f->fd, p, bytes, (off_t)offset);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return write_failed(f->path, n < 0 ? errno : ENOSPC, e);
+        p += n;
+        offset += (uint64_t)n;
+        bytes -= (size_t)n;
+    }
+    return OK;
+}
+
+Status atomic_commit(AtomicFile *f, Err *e) {
+    char *folder;
+    Status st = OK;
+    if (fsync(f->fd) != 0) st = write_failed(f->path, errno, e);
+    if (close(f->fd) != 0 && st == OK) st = write_failed(f->path, errno, e);
+    f->fd = -1;
+    if (st == OK && rename(f->temp, f->path) != 0)
+        st = err_set(e, ERR_IO, __FILE__, __LINE__, "%s: cannot get its name: %s", f->path, strerror(errno));
+    if (st != OK) {
+        unlink(f->temp);
+        return st;
+    }
+    TRY(path_dirname(f->arena, f->path, &folder, e));
+    return sync_folder(folder, e);
+}
+
+void atomic_abort(AtomicFile *f) {
+    if (f == NULL || f->fd < 0) return;
+    close(f->fd);
+    f->fd = -1;
+    unlink(f->temp);
+}
+
+Status file_write_atomic(Arena *a, const char *path, const void *data, size_t bytes, Err *e) {
+    ArenaMark mark = arena_mark(a);
+    AtomicFile *f = NULL;
+    Status st = atomic_open(a, path, &f, e);
+    if (st == OK) st = atomic_write(f, data, bytes, e);
+    if (st == OK) st = atomic_commit(f, e);
+    atomic_abort(f);
+    arena_reset(a, mark);
+    return st;
+}
+
+Status append_open(Arena *a, const char *path, size_t keep_bytes, AppendFile *out, Err *e) {
+    struct stat st;
+    TRY(arena_strdup(a, path, &out->path, e));
+    out->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (out->fd < 0) FAIL(e, ERR_IO, "%s: cannot be opened for writing: %s", path, strerror(errno));
+    bool failed = fstat(out->fd, &st) != 0;
+    if (!failed && keep_bytes != SIZE_MAX && (size_t)st.st_size > keep_bytes)
+        failed = ftruncate(out->fd, (off_t)keep_bytes) != 0;
+    if (!failed) return OK;
+    int code = errno;
+    append_close(out);
+    return write_failed(path, code, e);
+}
+
+Status append_write(AppendFile *f, const void *data, size_t bytes, Err *e) {
+    return write_all(f->fd, f->path, data, bytes, e);
+}
+
+Status append_sync(AppendFile *f, Err *e) {
+    if (fsync(f->fd) != 0 && errno != EINVAL && errno != EROFS) return write_failed(f->path, errno, e);
+    return OK;
+}
+
+void append_close(AppendFile *f) {
+    if (f->fd >= 0) close(f->fd);
+    f->fd = -1;
+}

@@ -1,0 +1,56 @@
+/* utf8.c: strict UTF-8; see utf8.h. */
+#include "base/utf8.h"
+
+int utf8_decode(const char *s, size_t len, uint32_t *cp) {
+    if (len == 0) return 0;
+    const unsigned char *u = (const unsigned char *)s;
+    if (u[0] < 0x80) {
+        *cp = u[0];
+        return 1;
+    }
+    int n = u[0] >= 0xF0 ? 4 : u[0] >= 0xE0 ? 3 : 2;
+    if (u[0] < 0xC2 || u[0] > 0xF4 || len < (size_t)n) return 0;
+    uint32_t c = u[0] & (0xFFu >> (n + 1));
+    for (int i = 1; i < n; i++) {
+        if ((u[i] & 0xC0) != 0x80) return 0;
+        c = c << 6 | (u[i] & 0x3Fu);
+    }
+    static const uint32_t LEAST[5] = {0, 0, 0x80, 0x800, 0x10000};
+    if (c < LEAST[n] || c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF)) return 0;
+    *cp = c;
+    return n;
+}
+
+int utf8_encode(uint32_t cp, char out[4]) {
+    if (cp < 0x80) {
+        out[0] = (char)cp;
+        return 1;
+    }
+    if (cp < 0x800) {
+        out[0] = (char)(0xC0 | cp >> 6);
+        out[1] = (char)(0x80 | (cp & 0x3F));
+        return 2;
+    }
+    if (cp < 0x10000) {
+        out[0] = (char)(0xE0 | cp >> 12);
+        out[1] = (char)(0x80 | (cp >> 6 & 0x3F));
+        out[2] = (char)(0x80 | (cp & 0x3F));
+        return 3;
+    }
+    out[0] = (char)(0xF0 | cp >> 18);
+    out[1] = (char)(0x80 | (cp >> 12 & 0x3F));
+    out[2] = (char)(0x80 | (cp >> 6 & 0x3F));
+    out[3] = (char)(0x80 | (cp & 0x3F));
+    return 4;
+}
+
+size_t utf8_valid_prefix(const char *s, size_t len) {
+    size_t at = 0;
+    while (at < len) {
+        uint32_t cp;
+        int n = utf8_decode(s + at, len - at, &cp);
+        if (n == 0) break;
+        at += (size_t)n;
+    }
+    return at;
+}
