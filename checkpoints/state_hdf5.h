@@ -62,7 +62,7 @@ Status state_folder(Arena *a, const char *output_dir, int64_t step, char **out, 
 
 typedef struct StateFile StateFile;
 /* Opens a checkpoint folder. ERR_FORMAT when the sum, the format or the version is not right; ERR_IO when it cannot be
- * read. The file image stays in the arena until it is reset or closed; state_close releases libhdf5's part. */
+ * read. The file stays mapped until state_close. */
 Status state_open(Arena *a, const char *folder, StateFile **out, Err *e);
 void state_close(StateFile *f); /* NULL is allowed */
 int64_t state_step(const StateFile *f);
