@@ -1,0 +1,310 @@
+/* json.c: JSON into a tree in an arena. yajl does the lexing and calls back; this file checks what yajl does not: names
+ * twice, depth, escapes of surrogates without their partner, finite numbers. The only file that knows yajl.
+ *
+ * A container under construction lives on a stack of open containers, each with a growing run of children on one shared
+ * pile; when it closes, its children move into arrays of exact size. */
+#include "base/json.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/utf8.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yajl/yajl_parse.h>
+
+typedef struct Open {
+    JsonType type;
+    uint64_t offset;
+    size_t first; /* its first child on the pile */
+    size_t first_key;
+} Open;
+
+typedef struct Parse {
+    Arena *a, *work;
+    const char *name, *text;
+    size_t len;
+    int64_t first_line;
+    bool jsonl;
+    yajl_handle handle;
+    Open open[JSON_DEPTH_MAX];
+    int depth;
+    Json *pile;
+    size_t n_pile, cap_pile;
+    JsonString *keys;
+    size_t n_keys, cap_keys;
+    Json root;
+    bool done;
+    Status status;
+    Err *e;
+} Parse;
+
+const char *json_type_name(JsonType t) {
+    static const char *const NAMES[] = {"null",     "a boolean", "an integer", "a number",
+                                        "a string", "a list",    "an object"};
+    return NAMES[t];
+}
+
+/* "name:line:col: " of a byte offset in front of the message. */
+static Status fail_at(Parse *p, uint64_t offset, const char *message) {
+    int64_t line = p->first_line, col = 1;
+    if (offset > p->len) offset = p->len;
+    for (uint64_t i = 0; i < offset; i++) {
+        if (p->text[i] == '\n') {
+            line++;
+            col = 1;
+        } else if (((unsigned char)p->text[i] & 0xC0) != 0x80) {
+            col++;
+        }
+    }
+    p->status = err_set(p->e, ERR_FORMAT, __FILE__, __LINE__, "%s:%lld:%lld: %s", p->name, (long long)line,
+                        (long long)col, message);
+    return p->status;
+}
+
+static uint64_t offset_now(const Parse *p) { return (uint64_t)yajl_get_bytes_consumed(p->handle); }
+
+/* Puts a finished value where it belongs: on the pile of the open container, or as the root. */
+static int add_value(Parse *p, const Json *v) {
+    if (p->depth == 0) {
+        p->root = *v;
+        p->done = true;
+        return 1;
+    }
+    p->status = arena_grow(p->work, &p->pile, &p->cap_pile, p->n_pile, p->n_pile + 1, sizeof(Json), p->e);
+    if (p->status != OK) return 0;
+    p->pile[p->n_pile++] = *v;
+    return 1;
+}
+
+static int on_null(void *ctx) {
+    Parse *p = ctx;
+    return add_value(p, &(Json){.type = JSON_NULL, .offset = offset_now(p)});
+}
+
+static int on_boolean(void *ctx, int value) {
+    Parse *p = ctx;
+    return add_value(p, &(Json){.type = JSON_BOOL, .offset = offset_now(p), .boolean = value != 0});
+}
+
+static int on_number(void *ctx, const char *s, size_t len) {
+    Parse *p = ctx;
+    char text[512], *end;
+    Json v = {.type = JSON_REAL, .offset = offset_now(p)};
+    if (len >= sizeof text) return fail_at(p, v.offset, "a number of more than 500 digits") == OK;
+    memcpy(text, s, len);
+    text[len] = 0;
+    errno = 0;
+    long long whole = strtoll(text, &end, 10);
+    if (*end == 0 && errno == 0) {
+        v.type = JSON_INT;
+        v.integer = whole;
+        return add_value(p, &v);
+    }
+    v.real = strtod(text, &end);
+    if (*end != 0 || !isfinite(v.real)) return fail_at(p, v.offset, "a number that is too large") == OK;
+    return add_value(p, &v);
+}
+
+static int take_string(Parse *p, const unsigned char *s, size_t len, JsonString *out) {
+    char *copy;
+    p->status = arena_strndup(p->a, (const char *)s, len, &copy, p->e);
+    if (p->status != OK) return 0;
+    *out = (JsonString){.s = copy, .len = len};
+    return 1;
+}
+
+static int on_string(void *ctx, const unsigned char *s, size_t len) {
+    Parse *p = ctx;
+    Json v = {.type = JSON_STRING, .offset = offset_now(p)};
+    return take_string(p, s, len, &v.string) && add_value(p, &v);
+}
+
+static int on_key(void *ctx, const unsigned char *s, size_t len) {
+    Parse *p = ctx;
+    p->status = arena_grow(p->work, &p->keys, &p->cap_keys, p->n_keys, p->n_keys + 1, sizeof(JsonString), p->e);
+    if (p->status != OK) return 0;
+    if (!take_string(p, s, len, &p->keys[p->n_keys])) return 0;
+    p->n_keys++;
+    return 1;
+}
+
+static int open_container(Parse *p, JsonType type) {
+    if (p->depth == JSON_DEPTH_MAX) return fail_at(p, offset_now(p), "nested more than 64 levels deep") == OK;
+    p->open[p->depth++] = (Open){.type = type, .offset = offset_now(p), .first = p->n_pile, .first_key = p->n_keys};
+    return 1;
+}
+
+static int on_start_map(void *ctx) { return open_container(ctx, JSON_OBJECT); }
+static int on_start_array(void *ctx) { return open_container(ctx, JSON_ARRAY); }
+
+static bool same_string(const JsonString *a, const JsonString *b) {
+    return a->len == b->len && memcmp(a->s, b->s, a->len) == 0;
+}
+
+/* Index of a key that occurs earlier too, or n. */
+static Status find_twice(Parse *p, const JsonString *keys, size_t n, size_t *twice) {
+    *twice = n;
+    if (n <= 8) {
+        for (size_t i = 1; i < n; i++) {
+            for (size_t j = 0; j < i; j++) {
+                if (same_string(&keys[i], &keys[j])) *twice = i;
+            }
+        }
+        return OK;
+    }
+    size_t cap = 16;
+    while (cap < n * 2) cap *= 2;
+    uint32_t *table; /* index + 1 */
+    ArenaMark mark = arena_mark(p->work);
+    TRY(arena_alloc(p->work, cap, sizeof *table, &table, p->e));
+    for (size_t i = 0; i < n && *twice == n; i++) {
+        size_t at = (size_t)hash128(keys[i].s, keys[i].len).lo & (cap - 1);
+        for (; table[at] != 0; at = (at + 1) & (cap - 1)) {
+            if (same_string(&keys[i], &keys[table[at] - 1])) *twice = i;
+        }
+        table[at] = (uint32_t)(i + 1);
+    }
+    arena_reset(p->work, mark);
+    return OK;
+}
+
+static int close_container(Parse *p) {
+    Open *o = &p->open[--p->depth];
+    size_t n = p->n_pile - o->first, twice;
+    Json v = {.type = o->type, .n = (uint32_t)n, .offset = o->offset};
+    if (n >= UINT32_MAX) return fail_at(p, o->offset, "a list of more than 4 billion values") == OK;
+    p->status = arena_alloc(p->a, n, sizeof(Json), &v.list.items, p->e);
+    if (p->status != OK) return 0;
+    if (n > 0) memcpy(v.list.items, p->pile + o->first, n * sizeof(Json));
+    if (o->type == JSON_OBJECT) {
+        p->status = arena_alloc(p->a, n, sizeof(JsonString), &v.list.keys, p->e);
+        if (p->status != OK) return 0;
+        if (n > 0) memcpy(v.list.keys, p->keys + o->first_key, n * sizeof(JsonString));
+        p->status = find_twice(p, v.list.keys, n, &twice);
+        if (p->status != OK) return 0;
+        if (twice < n) {
+            char message[160];
+            snprintf(message, sizeof message, "the key \"%.100s\" stands twice in one object", v.list.keys[twice].s);
+            return fail_at(p, v.list.items[twice].offset, message) == OK;
+        }
+        p->n_keys = o->first_key;
+    }
+    p->n_pile = o->first;
+    return add_value(p, &v);
+}
+
+static int on_end(void *ctx) { return close_container(ctx); }
+
+static int hex_value(const char *s) {
+    int v = 0;
+    for (int i = 0; i < 4; i++) {
+        char c = s[i];
+        int d = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                       : -1;
+        if (d < 0) return -1;
+        v = v * 16 + d;
+    }
+    return v;
+}
+
+/* Backslashes are legal inside strings only, so surrogate escapes can be paired without lexing. */
+static Status check_surrogates(Parse *p) {
+    for (size_t i = 0; i + 1 < p->len; i++) {
+        if (p->text[i] != '\\') continue;
+        if (p->text[i + 1] != 'u' || i + 6 > p->len) {
+            i++;
+            continue;
+        }
+        int v = hex_value(p->text + i + 2);
+        bool pair = v >= 0xD800 && v <= 0xDBFF && i + 12 <= p->len && p->text[i + 6] == '\\' && p->text[i + 7] == 'u';
+        if (pair) {
+            int low = hex_value(p->text + i + 8);
+            if (low < 0xDC00 || low > 0xDFFF) pair = false;
+        }
+        if (!pair && v >= 0xD800 && v <= 0xDFFF)
+            return fail_at(p, i, "a \\u escape of half a surrogate pair; write the character itself or both halves");
+        i += pair ? 11 : 5;
+    }
+    return OK;
+}
+
+/* yajl's own description, made one line. */
+static Status yajl_failed(Parse *p) {
+    if (p->status != OK) return p->status;
+    char message[300] = "this is no valid JSON";
+    unsigned char *text = yajl_get_error(p->handle, 0, (const unsigned char *)p->text, p->len);
+    if (text != NULL) {
+        snprintf(message, sizeof message, "no valid JSON: %s", (char *)text);
+        yajl_free_error(p->handle, text);
+        for (size_t n = strlen(message); n > 0 && (message[n - 1] == '\n' || message[n - 1] == ' '); n--)
+            message[n - 1] = 0;
+    }
+    return fail_at(p, offset_now(p), message);
+}
+
+static Status parse_with(Parse *p) {
+    size_t valid = utf8_valid_prefix(p->text, p->len);
+    if (valid < p->len) return fail_at(p, valid, "bytes that are no valid UTF-8");
+    TRY(check_surrogates(p));
+    if (yajl_parse(p->handle, (const unsigned char *)p->text, p->len) != yajl_status_ok) return yajl_failed(p);
+    if (yajl_complete_parse(p->handle) != yajl_status_ok) return yajl_failed(p);
+    if (!p->done) return fail_at(p, p->len, "the text ends before the value does");
+    return OK;
+}
+
+static Status parse(Arena *a, const char *name, int64_t first_line, const char *text, size_t len, Json **out, Err *e) {
+    static const yajl_callbacks CALLBACKS = {on_null,      on_boolean, NULL,   NULL,           on_number, on_string,
+                                             on_start_map, on_key,     on_end, on_start_array, on_end};
+    Parse *p;
+    Arena *work;
+    TRY(arena_open(&work, "json", e));
+    Status st = arena_alloc(work, 1, sizeof *p, &p, e);
+    if (st != OK) {
+        arena_close(work);
+        return st;
+    }
+    p->a = a;
+    p->work = work;
+    p->name = name;
+    p->text = text;
+    p->len = len;
+    p->first_line = first_line;
+    p->e = e;
+    p->handle = yajl_alloc(&CALLBACKS, NULL, p);
+    if (p->handle == NULL)
+        st = err_set(e, ERR_OOM, __FILE__, __LINE__, "out of memory: %s cannot be parsed", name);
+    else
+        st = parse_with(p);
+    if (p->handle != NULL) yajl_free(p->handle);
+    if (st == OK) st = arena_alloc(a, 1, sizeof(Json), out, e);
+    if (st == OK) **out = p->root;
+    arena_close(work);
+    return st;
+}
+
+Status json_parse(Arena *a, const char *name, const char *text, size_t len, Json **out, Err *e) {
+    return parse(a, name, 1, text, len, out, e);
+}
+
+Status json_parse_line(Arena *a, const char *name, int64_t line, const char *text, size_t len, Json **out, Err *e) {
+    return parse(a, name, line, text, len, out, e);
+}
+
+Status json_read(Arena *a, const char *path, size_t max_bytes, Json **out, Err *e) {
+    FileMap m;
+    TRY(file_map(path, &m, e));
+    Status st = OK;
+    if (m.size > max_bytes)
+        st = err_set(e, ERR_FORMAT, __FILE__, __LINE__, "%s: is %zu bytes long, at most %zu are expected", path, m.size,
+                     max_bytes);
+    else
+        st = parse(a, path, 1, m.data == NULL ? "" : (const char *)m.data, m.size, out, e);
+    file_unmap(&m);
+    return st;
+}
