@@ -28,7 +28,6 @@ typedef struct Parse {
     const char *name, *text;
     size_t len;
     int64_t first_line;
-    bool jsonl;
     yajl_handle handle;
     Open open[JSON_DEPTH_MAX];
     int depth;
@@ -38,6 +37,7 @@ typedef struct Parse {
     size_t n_keys, cap_keys;
     Json root;
     bool done;
+    bool ended; /* all text was given: an error lies at the end */
     Status status;
     Err *e;
 } Parse;
@@ -245,7 +245,7 @@ static Status yajl_failed(Parse *p) {
         for (size_t n = strlen(message); n > 0 && (message[n - 1] == '\n' || message[n - 1] == ' '); n--)
             message[n - 1] = 0;
     }
-    return fail_at(p, offset_now(p), message);
+    return fail_at(p, p->ended ? p->len : offset_now(p), message);
 }
 
 static Status parse_with(Parse *p) {
@@ -253,6 +253,7 @@ static Status parse_with(Parse *p) {
     if (valid < p->len) return fail_at(p, valid, "bytes that are no valid UTF-8");
     TRY(check_surrogates(p));
     if (yajl_parse(p->handle, (const unsigned char *)p->text, p->len) != yajl_status_ok) return yajl_failed(p);
+    p->ended = true;
     if (yajl_complete_parse(p->handle) != yajl_status_ok) return yajl_failed(p);
     if (!p->done) return fail_at(p, p->len, "the text ends before the value does");
     return OK;

@@ -184,30 +184,55 @@ def count_baselines(train_docs, held_docs):
     return s1 / m, s2 / m
 
 
+def orthogonalized(g):
+    """Nearly the orthogonal factor of g: five Newton-Schulz steps of Muon's quintic, in f32."""
+    x = g / (g.norm() + 1e-7)
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    for _ in range(5):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return x.T if tall else x
+
+
+class Muon:
+    """w <- (1 - lr*wd)*w - lr*0.2*sqrt(max(rows, columns))*orth(nesterov(g)); the scale gives each update the
+    RMS of AdamW's (arXiv 2502.16982). Matrices of the layers only; embeddings and norms use AdamW."""
+
+    def __init__(self, params, momentum=0.95, decay=0.1):
+        self.params, self.momentum, self.decay = params, momentum, decay
+        self.buf = [torch.zeros_like(p) for p in params]
+
+    @torch.no_grad()
+    def step(self, lr):
+        for p, b in zip(self.params, self.buf):
+            b.lerp_(p.grad, 1 - self.momentum)
+            u = orthogonalized(p.grad.lerp(b, self.momentum))
+            p.mul_(1 - lr * self.decay).add_(u, alpha=-lr * 0.2 * math.sqrt(max(p.shape)))
+
+
 def train(model, docs, held, steps, batch, lr, log):
     rng = np.random.default_rng(1)
-    decay = [p for p in model.parameters() if p.dim() == 2]
-    other = [p for p in model.parameters() if p.dim() != 2]
-    opt = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.1}, {"params": other, "weight_decay": 0.0}],
-        lr=lr, betas=(0.9, 0.98), eps=1e-9,
-    )
-    warm, pool, at, t0 = max(1, steps // 30), None, 0, time.time()
+    named = list(model.named_parameters())
+    matrix = lambda name, p: p.dim() == 2 and "embed" not in name
+    muon = Muon([p for name, p in named if matrix(name, p)])
+    adam = torch.optim.AdamW([p for name, p in named if not matrix(name, p)],
+                             betas=(0.9, 0.95), weight_decay=0.0)
+    warm, pool, at, t0 = max(1, steps // 25), None, 0, time.time()
     for step in range(steps):
         if pool is None or at + batch > len(pool):
             pool, at = blocks(docs, rng), 0
         ids = pool[at : at + batch]
         at += batch
-        p = max(0.0, (step - warm) / max(1, steps - warm))
-        rate = lr * min(1.0, (step + 1) / warm) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * p)))
-        for group in opt.param_groups:
-            group["lr"] = rate
+        rate = lr * min(1.0, (step + 1) / warm) * (0.02 + 0.98 * (1 - step / steps))
+        adam.param_groups[0]["lr"] = rate
         logits = model(ids[:, :-1])
         loss = F.cross_entropy(logits.reshape(-1, VOCAB), ids[:, 1:].reshape(-1))
-        opt.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        opt.step()
+        muon.step(rate)
+        adam.step()
         if (step + 1) % log == 0 or step + 1 == steps:
             now = time.time() - t0
             held_now, _ = held_out_loss(model, held[:60])
@@ -306,9 +331,9 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("data", help="GSM8K train.jsonl")
     ap.add_argument("--out", default=str(pathlib.Path(__file__).resolve().parent))
-    ap.add_argument("--steps", type=int, default=2400)
+    ap.add_argument("--steps", type=int, default=3000)
     ap.add_argument("--batch", type=int, default=4, help="blocks of 512 tokens per step")
-    ap.add_argument("--lr", type=float, default=4e-3)
+    ap.add_argument("--lr", type=float, default=1e-2)
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("--log", type=int, default=100)
     args = ap.parse_args()

@@ -169,6 +169,19 @@ CPU_INLINE vf vf_exp(vf x) {
     return p * a * b;
 }
 
+/* tanh x, bit for bit tanh_f32 of math.h. */
+CPU_INLINE vf vf_tanh(vf x) {
+    vf a = (vf)((vu)x & 0x7fffffffu), z = x * x;
+    vf q = -0x1.13a974p-7f + z * 0x1.37194ap-9f;
+    q = 0x1.64fe1cp-6f + z * q;
+    q = -0x1.ba0dcap-5f + z * q;
+    q = 0x1.1110f6p-3f + z * q;
+    q = -0x1.555556p-2f + z * q;
+    vf small = a + a * (z * q), large = 1.0f - 2.0f / (vf_exp(2.0f * a) + 1.0f);
+    vf y = vf_select((vi)(a < 0.6f), small, large);
+    return (vf)((vu)y | ((vu)x & 0x80000000u));
+}
+
 /* Transposes a CPU_VW x CPU_VW matrix: lane j of r[i] becomes lane i of r[j]. Moves 32-bit units whatever they mean. */
 #if CPU_VW == 8
 CPU_INLINE void vf_transpose(vf r[CPU_VW]) {
