@@ -18,6 +18,7 @@ void h5_close(H5 *h);
 /* Creates parents. rank 0..4; data row-major, native endian in memory, little-endian in the file. */
 Status h5_put(H5 *h, const char *path, H5Type type, int rank, const uint64_t *dims, const void *data, Err *e);
 Status h5_put_string(H5 *h, const char *path, const char *s, size_t len, Err *e);
+/* The bytes of the file, flushed; they belong to h and are valid until the next h5_ call. */
 Status h5_image(H5 *h, Arena *a, uint8_t **data, size_t *bytes, Err *e);
 
 /* Reads a dataset whose type class, rank and dims must be exactly these. */

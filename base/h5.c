@@ -1,0 +1,266 @@
+/* h5.c: HDF5 files in memory; the only file that knows libhdf5. See h5.h.
+ *
+ * libhdf5 prints errors by itself; that is switched off, and each failure becomes an Err with the dataset's name. All
+ * handles are closed on every path. Datasets of at least one element are chunked with Fletcher32; empty ones contiguous. */
+#include "base/h5.h"
+
+#include <hdf5.h>
+#include <string.h>
+
+enum { CHUNK_BYTES = 1 << 20, RANK_MAX = 8, GROW_BYTES = 1 << 22 };
+
+struct H5 {
+    hid_t file, access;
+    const char *name;
+};
+
+/* H5T_* are expressions that open the library, so a table is filled at use. */
+static hid_t memory_type(H5Type t) {
+    switch (t) {
+    case H5_U8:
+        return H5T_NATIVE_UINT8;
+    case H5_I32:
+        return H5T_NATIVE_INT32;
+    case H5_I64:
+        return H5T_NATIVE_INT64;
+    case H5_U64:
+        return H5T_NATIVE_UINT64;
+    case H5_F32:
+        return H5T_NATIVE_FLOAT;
+    case H5_F64:
+        return H5T_NATIVE_DOUBLE;
+    }
+    return -1;
+}
+
+static hid_t file_type(H5Type t) {
+    switch (t) {
+    case H5_U8:
+        return H5T_STD_U8LE;
+    case H5_I32:
+        return H5T_STD_I32LE;
+    case H5_I64:
+        return H5T_STD_I64LE;
+    case H5_U64:
+        return H5T_STD_U64LE;
+    case H5_F32:
+        return H5T_IEEE_F32LE;
+    case H5_F64:
+        return H5T_IEEE_F64LE;
+    }
+    return -1;
+}
+
+static Status open_any(Arena *a, const char *name, H5 **out, Err *e) {
+    H5 *h;
+    TRY(ARENA_NEW(a, 1, h, e));
+    h->file = -1;
+    h->name = name;
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    h->access = H5Pcreate(H5P_FILE_ACCESS);
+    if (h->access < 0 || H5Pset_fapl_core(h->access, GROW_BYTES, 0) < 0) {
+        h5_close(h);
+        FAIL(e, ERR_OOM, "%s: libhdf5 cannot set up a file in memory", name);
+    }
+    *out = h;
+    return OK;
+}
+
+Status h5_create(Arena *a, H5 **out, Err *e) {
+    H5 *h;
+    TRY(open_any(a, "state in memory", &h, e));
+    h->file = H5Fcreate("state", H5F_ACC_TRUNC, H5P_DEFAULT, h->access);
+    if (h->file < 0) {
+        h5_close(h);
+        FAIL(e, ERR_OOM, "libhdf5 cannot make a file in memory");
+    }
+    *out = h;
+    return OK;
+}
+
+Status h5_open_image(Arena *a, const char *name, const void *image, size_t bytes, H5 **out, Err *e) {
+    H5 *h;
+    TRY(open_any(a, name, &h, e));
+    if (H5Pset_file_image(h->access, (void *)(uintptr_t)image, bytes) >= 0)
+        h->file = H5Fopen("state", H5F_ACC_RDONLY, h->access);
+    if (h->file < 0) {
+        h5_close(h);
+        FAIL(e, ERR_FORMAT, "%s: is no HDF5 file", name);
+    }
+    *out = h;
+    return OK;
+}
+
+void h5_close(H5 *h) {
+    if (h == NULL) return;
+    if (h->file >= 0) H5Fclose(h->file);
+    if (h->access >= 0) H5Pclose(h->access);
+    h->file = h->access = -1;
+}
+
+/* Creation properties: chunks of about CHUNK_BYTES along the first dimension, checksums, parents made. */
+static hid_t chunked(int rank, const uint64_t *dims, size_t elem) {
+    hid_t p = H5Pcreate(H5P_DATASET_CREATE);
+    hsize_t chunk[RANK_MAX];
+    uint64_t row = elem;
+    bool empty = rank == 0;
+    for (int i = 0; i < rank; i++) {
+        chunk[i] = dims[i];
+        if (dims[i] == 0) empty = true;
+        if (i > 0) row *= dims[i];
+    }
+    if (p < 0 || empty) return p;
+    uint64_t rows = row >= CHUNK_BYTES ? 1 : CHUNK_BYTES / row;
+    if (rows < chunk[0]) chunk[0] = rows;
+    for (int i = rank - 1; i > 0 && row > CHUNK_BYTES; i--) { /* one row is larger than a chunk */
+        uint64_t cut = chunk[i];
+        while (cut > 1 && row > CHUNK_BYTES) {
+            row = row / cut * ((cut + 1) / 2);
+            cut = (cut + 1) / 2;
+        }
+        chunk[i] = cut;
+    }
+    if (H5Pset_chunk(p, rank, chunk) < 0 || H5Pset_fletcher32(p) < 0) {
+        H5Pclose(p);
+        return -1;
+    }
+    return p;
+}
+
+static Status put_typed(H5 *h, const char *path, hid_t in_file, hid_t in_memory, size_t elem, int rank,
+                        const uint64_t *dims, const void *data, Err *e) {
+    hsize_t d[RANK_MAX] = {0};
+    CHECK(rank >= 0 && rank <= RANK_MAX, "dataset %s of rank %d", path, rank);
+    uint64_t n = 1;
+    for (int i = 0; i < rank; i++) {
+        d[i] = dims[i];
+        n *= dims[i];
+    }
+    hid_t space = rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(rank, d, NULL);
+    hid_t create = chunked(rank, dims, elem), link = H5Pcreate(H5P_LINK_CREATE), set = -1;
+    if (link >= 0) H5Pset_create_intermediate_group(link, 1);
+    if (space >= 0 && create >= 0 && link >= 0)
+        set = H5Dcreate2(h->file, path, in_file, space, link, create, H5P_DEFAULT);
+    herr_t rc = set < 0 ? -1 : n == 0 ? 0 : H5Dwrite(set, in_memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data);
+    if (set >= 0 && H5Dclose(set) < 0) rc = -1;
+    if (link >= 0) H5Pclose(link);
+    if (create >= 0) H5Pclose(create);
+    if (space >= 0) H5Sclose(space);
+    if (rc < 0) FAIL(e, ERR_OOM, "%s: the dataset '%s' cannot be written", h->name, path);
+    return OK;
+}
+
+Status h5_put(H5 *h, const char *path, H5Type type, int rank, const uint64_t *dims, const void *data, Err *e) {
+    return put_typed(h, path, file_type(type), memory_type(type), H5Tget_size(file_type(type)), rank, dims, data, e);
+}
+
+/* A fixed-length UTF-8 string; an empty one is stored as one NUL. */
+Status h5_put_string(H5 *h, const char *path, const char *s, size_t len, Err *e) {
+    hid_t t = H5Tcopy(H5T_C_S1);
+    if (t < 0 || H5Tset_size(t, len == 0 ? 1 : len) < 0 || H5Tset_strpad(t, H5T_STR_NULLPAD) < 0 ||
+        H5Tset_cset(t, H5T_CSET_UTF8) < 0) {
+        if (t >= 0) H5Tclose(t);
+        FAIL(e, ERR_OOM, "%s: the text '%s' cannot be written", h->name, path);
+    }
+    Status st = put_typed(h, path, t, t, len, 0, NULL, len == 0 ? "" : s, e);
+    H5Tclose(t);
+    return st;
+}
+
+Status h5_image(H5 *h, Arena *a, uint8_t **data, size_t *bytes, Err *e) {
+    void *handle = NULL;
+    hsize_t size = 0;
+    (void)a;
+    if (H5Fflush(h->file, H5F_SCOPE_GLOBAL) < 0 || H5Fget_filesize(h->file, &size) < 0 ||
+        H5Fget_vfd_handle(h->file, h->access, &handle) < 0 || handle == NULL)
+        FAIL(e, ERR_OOM, "%s: the file image cannot be had", h->name);
+    memcpy(data, handle, sizeof *data); /* the handle of the core driver is the address of its buffer's pointer */
+    *bytes = (size_t)size;
+    return OK;
+}
+
+/* Opens a dataset and its space; both to be closed by the caller. */
+static Status open_set(H5 *h, const char *path, hid_t *set, hid_t *space, Err *e) {
+    *set = h5_has(h, path) ? H5Dopen2(h->file, path, H5P_DEFAULT) : -1;
+    *space = *set < 0 ? -1 : H5Dget_space(*set);
+    if (*space >= 0) return OK;
+    if (*set >= 0) H5Dclose(*set);
+    FAIL(e, ERR_FORMAT, "%s: the dataset '%s' is missing", h->name, path);
+}
+
+static bool same_shape(hid_t space, int rank, const uint64_t *dims) {
+    hsize_t d[H5S_MAX_RANK];
+    if (H5Sget_simple_extent_ndims(space) != rank) return false;
+    if (rank > 0 && H5Sget_simple_extent_dims(space, d, NULL) < 0) return false;
+    for (int i = 0; i < rank; i++) {
+        if (d[i] != dims[i]) return false;
+    }
+    return true;
+}
+
+Status h5_get(H5 *h, const char *path, H5Type type, int rank, const uint64_t *dims, void *data, Err *e) {
+    hid_t set, space;
+    TRY(open_set(h, path, &set, &space, e));
+    hid_t stored = H5Dget_type(set);
+    bool right = stored >= 0 && H5Tequal(stored, file_type(type)) > 0 && same_shape(space, rank, dims);
+    herr_t rc = -1;
+    if (right)
+        rc = H5Sget_simple_extent_npoints(space) == 0
+                 ? 0
+                 : H5Dread(set, memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data);
+    if (stored >= 0) H5Tclose(stored);
+    H5Sclose(space);
+    H5Dclose(set);
+    if (!right) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' is of another type or size than expected", h->name, path);
+    if (rc < 0) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' cannot be read (its checksum may not hold)", h->name, path);
+    return OK;
+}
+
+Status h5_dims(H5 *h, const char *path, int *rank, uint64_t *dims, Err *e) {
+    hid_t set, space;
+    hsize_t d[H5S_MAX_RANK] = {0};
+    TRY(open_set(h, path, &set, &space, e));
+    int n = H5Sget_simple_extent_ndims(space);
+    bool right = n >= 0 && n <= *rank && (n == 0 || H5Sget_simple_extent_dims(space, d, NULL) >= 0);
+    H5Sclose(space);
+    H5Dclose(set);
+    if (!right) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' has more dimensions than expected", h->name, path);
+    for (int i = 0; i < n; i++) dims[i] = d[i];
+    *rank = n;
+    return OK;
+}
+
+bool h5_has(H5 *h, const char *path) {
+    char part[512];
+    size_t n = strlen(path);
+    if (n >= sizeof part) return false;
+    for (size_t i = 1; i <= n; i++) { /* H5Lexists wants each parent to exist */
+        if (path[i] != '/' && path[i] != 0) continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+        if (H5Lexists(h->file, part, H5P_DEFAULT) <= 0) return false;
+    }
+    H5O_info_t info;
+    return H5Oget_info_by_name(h->file, path, &info, H5P_DEFAULT) >= 0 && info.type == H5O_TYPE_DATASET;
+}
+
+Status h5_get_string(H5 *h, Arena *a, const char *path, size_t max_bytes, char **s, size_t *len, Err *e) {
+    hid_t set, space;
+    TRY(open_set(h, path, &set, &space, e));
+    hid_t t = H5Dget_type(set);
+    Status st = OK;
+    size_t n = t < 0 ? 0 : H5Tget_size(t);
+    bool right = t >= 0 && H5Tget_class(t) == H5T_STRING && H5Tis_variable_str(t) == 0 && n <= max_bytes &&
+                 same_shape(space, 0, NULL);
+    if (!right)
+        st = err_set(e, ERR_FORMAT, __FILE__, __LINE__, "%s: '%s' is no text of at most %zu bytes", h->name, path,
+                     max_bytes);
+    if (st == OK) st = arena_alloc(a, n + 1, 1, s, e);
+    if (st == OK && H5Dread(set, t, H5S_ALL, H5S_ALL, H5P_DEFAULT, *s) < 0)
+        st = err_set(e, ERR_FORMAT, __FILE__, __LINE__, "%s: the text '%s' cannot be read", h->name, path);
+    if (st == OK) *len = n == 1 && (*s)[0] == 0 ? 0 : n;
+    if (t >= 0) H5Tclose(t);
+    H5Sclose(space);
+    H5Dclose(set);
+    return st;
+}
