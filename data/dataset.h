@@ -1,0 +1,97 @@
+/* dataset.h: JSONL files as token ids, in memory once.
+ *
+ * A Dataset is a list of rows that point into one array of ids and one of trained flags; a subset (held-out split) shares
+ * those arrays. trained[i] = 1 means that ids[i] is predicted from the ids before it in the row; the first id of a row has
+ * no context and is never trained. Everything is deterministic. Refused, each with FILE:LINE: lines that are no JSON
+ * object, missing or mistyped fields, ids outside the vocabulary, rows with no trained token; files without rows.
+ * All memory is the caller's arena. */
+#ifndef LORAC_DATA_DATASET_H
+#define LORAC_DATA_DATASET_H
+
+#include "base/buf.h"
+#include "base/hash.h"
+
+struct Tokenizer;
+
+/* Columns a row type may need. The config key is "field_" + name. */
+#define FIELD_LIST(X)                                                                                                  \
+    X(PROMPT, "prompt") X(COMPLETION, "completion") X(TEXT, "text") X(INPUT_IDS, "input_ids") X(LABELS, "labels")
+typedef enum Field {
+#define X(id, name) FIELD_##id,
+    FIELD_LIST(X)
+#undef X
+        FIELD_COUNT
+} Field;
+/* The default column name: "prompt", ... The config key is this with "field_" before it. */
+extern const char *const FIELD_NAMES[FIELD_COUNT];
+
+/* One file. */
+typedef struct DataSource {
+    const char *path;
+    const char *type;                /* a row of FORMATS, or NULL/"": found from the fields of its first row */
+    const char *fields[FIELD_COUNT]; /* column names, NULL: the default */
+} DataSource;
+
+/* What the rows are turned into ids with. */
+typedef struct DataContext {
+    struct Tokenizer *tokenizer; /* may be NULL when every source has type tokens */
+    int64_t vocab;               /* ids must be below this: the rows of the model's embedding */
+} DataContext;
+
+typedef struct DataRow {
+    int64_t start;   /* into ids and trained */
+    int64_t line;    /* in its file, from 1 */
+    int32_t length;  /* tokens */
+    int32_t trained; /* trained tokens */
+    int32_t source;
+    int32_t number; /* of the row over all sources, in file order, from 0 */
+} DataRow;
+
+/* Token ledger (P9): read = trained + masked + dropped. Dropped tokens are those of rows that excess_length_strategy
+ * dropped and the ends it cut off. */
+typedef struct Ledger {
+    int64_t rows, rows_dropped, rows_cut;
+    int64_t read, trained, masked, dropped;
+} Ledger;
+
+typedef struct Dataset {
+    int64_t n_rows;
+    DataRow *rows;
+    const int32_t *ids;
+    const uint8_t *trained;
+    int n_sources;
+    const char **paths; /* by source, as written */
+    const char **types; /* by source: the row type used */
+    Ledger *ledger;     /* by source; of the rows of this (sub)set */
+} Dataset;
+
+typedef enum ExcessStrategy { EXCESS_RAISE, EXCESS_DROP, EXCESS_TRUNCATE } ExcessStrategy;
+
+/* Reads all sources, in order. Rows keep their full length. */
+Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const DataContext *context, Dataset *out,
+                    Err *e);
+
+/* Splits off a held-out set. size 0: none; 1 or more: that many rows; a fraction below 1: that share of the rows, rounded
+ * up. Which rows is a function of (seed, number of rows); both parts keep file order. A size that leaves no row to
+ * train on is an error. val may be empty (n_rows 0). train and val share all's arrays. */
+Status dataset_split(Arena *a, const Dataset *all, double size, uint64_t seed, Dataset *train, Dataset *val, Err *e);
+
+/* Applies excess_length_strategy to rows longer than max_tokens: an error FILE:LINE, the row is left out, or its end is
+ * cut off (a row with no trained token left is an error). `what` names the limit in the message ("sequence_len" or
+ * "the model's context"). Dropping every row is an error. */
+Status dataset_limit(Dataset *d, int64_t max_tokens, ExcessStrategy strategy, const char *what, Err *e);
+
+/* Tokens of the longest row; of all rows; trained tokens of all rows. */
+int64_t dataset_longest(const Dataset *d);
+int64_t dataset_tokens(const Dataset *d);
+int64_t dataset_trained(const Dataset *d);
+/* XXH3-128 over ids, flags and row lengths: the same data whatever its files are called. */
+Status dataset_hash(Arena *scratch, const Dataset *d, Hash128 *out, Err *e);
+/* One line per source: rows and the token ledger. */
+Status dataset_print_ledger(const Dataset *d, Buf *out, Err *e);
+/* "raise", "drop", "truncate" (a config value, already checked: CHECK). */
+ExcessStrategy excess_strategy(const char *name);
+/* "prompt_completion, text, tokens". */
+const char *format_names(void);
+
+#endif
