@@ -4,7 +4,6 @@
  * come from the tensors and must agree with r and rank_pattern. */
 #include "checkpoints/adapter_peft.h"
 
-#include "checkpoints/name_index.h"
 #include "checkpoints/peft_pattern.h"
 
 #include <math.h>

@@ -1,7 +1,6 @@
 /* state_hdf5.c: training state in HDF5, as whole folders. See state_hdf5.h. */
 #include "checkpoints/state_hdf5.h"
 
-#include "base/buf.h"
 #include "base/file.h"
 #include "base/h5.h"
 #include "base/hash.h"
@@ -104,7 +103,12 @@ static Status put_in_place(Arena *a, const char *temporary, const char *final, c
     TRY(arena_printf(a, &aside, e, "%s-old", temporary));
     TRY(remove_tree(aside, e));
     TRY(rename_folder(final, aside, e));
-    TRY(rename_folder(temporary, final, e));
+    Status st = rename_folder(temporary, final, e);
+    if (st != OK) {
+        Err ignored;
+        rename_folder(aside, final, &ignored);
+        return st;
+    }
     TRY(sync_folder(output_dir, e));
     return remove_tree(aside, e);
 }
