@@ -84,7 +84,7 @@ Status merge_verify(MergeJob *job, Err *e) {
     Status st = session_open(job->ctx, &so, &merged, e);
     if (st == OK) st = session_model(&merged, job->session.model->positions, e);
     if (st == OK) {
-        for (int i = 0; i < merged.base->n_files; i++) job->report->bytes += merged.base->files[i]->size;
+        for (int i = 0; i < merged.base->n_files; i++) job->report->bytes += merged.base->files[i].size;
         st = compare(job, &merged, e);
     }
     session_close(&merged);

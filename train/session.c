@@ -42,19 +42,33 @@ void session_close(Session *s) {
     memset(s, 0, sizeof *s);
 }
 
-Status runner_open(const Session *s, const SlotMap *slots, const GraphOptions *o, Runner *r, Err *e) {
-    void *activations, *scratch;
+Status runner_prepare(const Session *s, const SlotMap *slots, const GraphOptions *o, Runner *r, Err *e) {
     memset(r, 0, sizeof *r);
     TRY(arena_open(&r->host, "graph", e));
     TRY(graph_open(r->host, s->dt, &r->graph, e));
     TRY(model_build(r->graph, s->model, slots, e));
-    TRY(graph_compile(r->graph, &s->backend, o, e));
-    TRY(arena_open_fixed(&r->activations, "activations", graph_activation_bytes(r->graph) + ARENA_ALIGN, e));
-    TRY(arena_open_fixed(&r->scratch, "scratch", graph_scratch_bytes(r->graph) + ARENA_ALIGN, e));
-    TRY(arena_alloc(r->activations, graph_activation_bytes(r->graph), 1, &activations, e));
-    TRY(arena_alloc(r->scratch, graph_scratch_bytes(r->graph), 1, &scratch, e));
-    graph_bind(r->graph, activations, scratch);
+    return graph_compile(r->graph, &s->backend, o, e);
+}
+
+Status runner_memory(Runner *const *runners, int n, Err *e) {
+    void *activations, *scratch;
+    size_t most = 0, most_scratch = 0;
+    for (int i = 0; i < n; i++) {
+        size_t a = graph_activation_bytes(runners[i]->graph), b = graph_scratch_bytes(runners[i]->graph);
+        if (a > most) most = a;
+        if (b > most_scratch) most_scratch = b;
+    }
+    TRY(arena_open_fixed(&runners[0]->activations, "activations", most + ARENA_ALIGN, e));
+    TRY(arena_open_fixed(&runners[0]->scratch, "scratch", most_scratch + ARENA_ALIGN, e));
+    TRY(arena_alloc(runners[0]->activations, most, 1, &activations, e));
+    TRY(arena_alloc(runners[0]->scratch, most_scratch, 1, &scratch, e));
+    for (int i = 0; i < n; i++) graph_bind(runners[i]->graph, activations, scratch);
     return OK;
+}
+
+Status runner_open(const Session *s, const SlotMap *slots, const GraphOptions *o, Runner *r, Err *e) {
+    TRY(runner_prepare(s, slots, o, r, e));
+    return runner_memory(&r, 1, e);
 }
 
 void runner_close(Runner *r) {

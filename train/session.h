@@ -28,12 +28,19 @@ Status session_model(Session *s, int64_t positions, Err *e);
 /* Closes all of it; safe on a zeroed session. */
 void session_close(Session *s);
 
-/* A compiled graph with its memory, in a fixed arena each. */
+/* A compiled graph and its memory. */
 typedef struct Runner {
     Graph *graph;
-    Arena *host, *activations, *scratch;
+    Arena *host;
+    Arena *activations, *scratch; /* of the runner that owns the memory; NULL in those that share it */
 } Runner;
-/* slots NULL: base only. Memory for the graph is opened here. */
+
+/* Builds and compiles; no activation memory yet. slots NULL: base only. */
+Status runner_prepare(const Session *s, const SlotMap *slots, const GraphOptions *o, Runner *r, Err *e);
+/* Opens fixed arenas for the largest of the n runners, owned by runners[0], and binds all of them: graphs that never run at
+ * the same time share memory. */
+Status runner_memory(Runner *const *runners, int n, Err *e);
+/* runner_prepare and runner_memory for one. */
 Status runner_open(const Session *s, const SlotMap *slots, const GraphOptions *o, Runner *r, Err *e);
 void runner_close(Runner *r);
 

@@ -1,0 +1,85 @@
+/* trainer.h: one training run, from config to the last adapter.
+ *
+ * trainer_open does everything up to the first step (data, model, adapter, graphs, all memory), so that `lorac plan` opens
+ * a run, reads the arenas, and closes it. A step: micro-batches forward and backward, gradients folded by row, norm,
+ * AdamW, then its metrics line, evaluation, checkpoint, in that order. A stop request discards the step in progress. */
+#ifndef LORAC_TRAIN_TRAINER_H
+#define LORAC_TRAIN_TRAINER_H
+
+#include "configs/config.h"
+#include "data/batches.h"
+#include "train/evaluate.h"
+#include "train/metrics.h"
+#include "train/schedule.h"
+
+typedef struct Trainer {
+    Ctx *ctx;
+    Config *config;
+    Arena *save; /* scratch of checkpoints and exports; given back after each */
+    Session session;
+    Adapter *adapter;
+    struct Tokenizer *tokenizer; /* NULL when every dataset holds token ids */
+    Dataset train;
+    EvalResult *results; /* by set */
+    EvalSet *sets;       /* held-out sets; the first decides which adapter is best */
+    int64_t n_sets;
+    Batches *batches;
+    BatchLimits limits;
+    bool recompute;
+    Runner runner;
+    Evaluator evaluator;
+    Schedule schedule;
+    Metrics metrics;
+    BatchView view;
+    RowSpan *rows; /* of one micro-batch */
+    float *weight, *logp;
+    double *row_loss; /* by row of the optimizer batch */
+    void *square_ws;
+    int64_t steps; /* of the whole run */
+    char base_hash[HASH_HEX_BYTES], data_hash[HASH_HEX_BYTES];
+    const char *output_dir;
+    /* what a checkpoint keeps */
+    int64_t step, tokens_seen, trained_seen;
+    double best_loss;
+    int64_t best_step, evals_without_gain; /* best_step -1: none */
+    int64_t evaluated_step;                /* the last step whose evaluation is complete, -1: none */
+    int64_t saved_step;                    /* of the newest checkpoint, -1: none */
+    double started_s;
+} Trainer;
+
+/* plan_only: no output folder is made or read. */
+Status trainer_open(Ctx *ctx, Config *config, bool plan_only, Trainer *t, Err *e);
+/* Trains to the end, or until a stop request (ERR_STOPPED after saving the last completed step). */
+Status trainer_run(Trainer *t, Err *e);
+void trainer_close(Trainer *t);
+
+/* The config of `lorac train` or `lorac plan`: file, overrides, notes printed. resume: as if resume_from_checkpoint: auto. */
+Status load_run_config(Ctx *ctx, const Args *args, bool resume, Config **out, Err *e);
+
+/* ---- shared by trainer*.c ---------------------------------------------------------------------------------------- */
+
+typedef struct StepResult {
+    double loss, grad_norm, learning_rate;
+    int64_t tokens, trained;
+    Hash128 hash;
+} StepResult;
+/* One optimizer step; ERR_STOPPED when a stop was requested in it (nothing was changed). */
+Status trainer_step(Trainer *t, StepResult *r, Err *e);
+
+/* Writes checkpoint-<step> and the adapter at the top of the output folder. */
+Status trainer_save(Trainer *t, Err *e);
+/* Bytes of all arenas of the run: what `lorac plan` prints. */
+typedef struct MemoryPlan {
+    uint64_t weights, state, activations, scratch, host, save, peak, mapped;
+} MemoryPlan;
+MemoryPlan trainer_memory(const Trainer *t);
+/* Opens tokenizer, datasets, held-out sets and batches. */
+Status trainer_data(Trainer *t, Err *e);
+/* Starts a new run folder, or goes on from the newest valid checkpoint, as the config says. */
+Status trainer_begin(Trainer *t, Err *e);
+/* Evaluates all held-out sets, writes their events, keeps the best adapter. */
+Status trainer_evaluate(Trainer *t, Err *e);
+/* Writes the adapter to folder. */
+Status trainer_export(Trainer *t, const char *folder, Err *e);
+
+#endif

@@ -1,0 +1,90 @@
+/* trainer_data.c: from the config's datasets to batches. */
+#include "train/trainer.h"
+
+#include "train/tokenizer_load.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The entries of `datasets` or `test_datasets` as sources. */
+static Status sources_of(Trainer *t, const char *list, DataSource **out, int *n, Err *e) {
+    *n = (int)config_datasets(t->config, list);
+    TRY(arena_alloc(t->ctx->arena, (size_t)*n, sizeof **out, out, e));
+    for (int i = 0; i < *n; i++) {
+        DataSource *s = &(*out)[i];
+        s->path = config_dataset(t->config, list, i, "path");
+        s->type = config_dataset(t->config, list, i, "type");
+        for (int f = 0; f < FIELD_COUNT; f++) {
+            char key[64];
+            snprintf(key, sizeof key, "field_%s", FIELD_NAMES[f]);
+            s->fields[f] = config_dataset(t->config, list, i, key);
+        }
+    }
+    return OK;
+}
+
+static bool all_token_rows(const DataSource *s, int n) {
+    for (int i = 0; i < n; i++) {
+        if (s[i].type == NULL || strcmp(s[i].type, "tokens") != 0) return false;
+    }
+    return true;
+}
+
+static Status add_set(Trainer *t, const char *name, Dataset *d, Err *e) {
+    return eval_set_open(t->ctx->arena, name, d, t->session.base->config.max_positions, false, &t->sets[t->n_sets++],
+                         e);
+}
+
+/* Each entry of test_datasets is a set of its own, named by its path. */
+static Status open_sets(Trainer *t, Dataset *held_out, const DataSource *tests, int n_tests, const DataContext *dc,
+                        Err *e) {
+    TRY(arena_alloc(t->ctx->arena, (size_t)n_tests + 1, sizeof *t->sets, &t->sets, e));
+    TRY(arena_alloc(t->ctx->arena, (size_t)n_tests + 1, sizeof *t->results, &t->results, e));
+    if (held_out->n_rows > 0) TRY(add_set(t, "val", held_out, e));
+    for (int i = 0; i < n_tests; i++) {
+        Dataset d;
+        TRY(dataset_load(t->ctx->arena, &tests[i], 1, dc, &d, e));
+        TRY(add_set(t, tests[i].path, &d, e));
+    }
+    return OK;
+}
+
+static void print_ledger(Trainer *t, const char *name, const Dataset *d) {
+    Buf b = {.arena = t->ctx->arena};
+    if (dataset_print_ledger(d, &b, NULL) != OK || b.len == 0) return;
+    if (b.data[b.len - 1] == '\n') b.data[b.len - 1] = 0;
+    log_note(&t->ctx->log, "%s\n%s", name, b.data);
+}
+
+Status trainer_data(Trainer *t, Err *e) {
+    DataSource *sources, *tests;
+    int n, n_tests;
+    Dataset all, held_out;
+    Config *c = t->config;
+    Arena *a = t->ctx->arena;
+    TRY(sources_of(t, "datasets", &sources, &n, e));
+    TRY(sources_of(t, "test_datasets", &tests, &n_tests, e));
+    if (!all_token_rows(sources, n) || !all_token_rows(tests, n_tests))
+        TRY(tokenizer_load(a, config_string(c, "base_model"), &t->tokenizer, e));
+    DataContext dc = {.tokenizer = t->tokenizer, .vocab = t->session.base->config.vocab_size};
+    TRY(dataset_load(a, sources, n, &dc, &all, e));
+    TRY(dataset_split(a, &all, config_real(c, "val_set_size"), (uint64_t)config_int(c, "seed"), &t->train, &held_out,
+                      e));
+    TRY(dataset_limit(&t->train, config_int(c, "sequence_len"),
+                      excess_strategy(config_string(c, "excess_length_strategy")), "sequence_len", e));
+    TRY(open_sets(t, &held_out, tests, n_tests, &dc, e));
+    BatchesOptions o = {.sequence_len = config_int(c, "sequence_len"),
+                        .micro_batch_size = config_int(c, "micro_batch_size"),
+                        .gradient_accumulation_steps = config_int(c, "gradient_accumulation_steps"),
+                        .num_epochs = config_real(c, "num_epochs"),
+                        .max_steps = config_int(c, "max_steps"),
+                        .sample_packing = config_bool(c, "sample_packing"),
+                        .shuffle = config_bool(c, "shuffle"),
+                        .seed = (uint64_t)config_int(c, "seed")};
+    TRY(batches_open(a, &t->train, &o, &t->batches, e));
+    t->limits = batches_limits(t->batches);
+    t->steps = batches_steps(t->batches);
+    print_ledger(t, "train", &t->train);
+    for (int64_t i = 0; i < t->n_sets; i++) print_ledger(t, t->sets[i].name, &t->sets[i].data);
+    return OK;
+}

@@ -1,0 +1,130 @@
+/* trainer_step.c: one optimizer step.
+ *
+ * Loss = sum of token losses / trained tokens of the whole optimizer batch, which is known before the first micro-batch:
+ * each token's weight is 1 / trained (P2). A row's loss is summed alone in token order and the rows are added by the same
+ * binary tree as the gradients, so that any split into micro-batches gives the same bits. */
+#include "train/trainer.h"
+
+#include "base/signals.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Sum of x[0..n) by the binary tree of rows (kernels/backend.h), lowest level first. */
+static double tree_sum(const double *x, int64_t n) {
+    double level[64];
+    for (int64_t i = 0; i < n; i++) {
+        double g = x[i];
+        int l = 0;
+        for (; (i >> l) & 1; l++) g += level[l];
+        level[l] = g;
+    }
+    double sum = 0.0;
+    bool any = false;
+    for (int l = 0; l < 63; l++) {
+        if (((n >> l) & 1) == 0) continue;
+        sum = any ? sum + level[l] : level[l];
+        any = true;
+    }
+    return sum;
+}
+
+/* Adds the losses of the micro-batch's tokens to their rows, in token order. */
+static void collect_losses(Trainer *t, const Batch *b) {
+    int64_t row = 0;
+    for (int64_t i = 0; i < b->M; i++) {
+        while (b->index[i] >= b->rows[row].end) row++;
+        t->row_loss[b->rows[row].index] -= (double)b->logp[i];
+    }
+}
+
+static Batch batch_of(Trainer *t, double weight) {
+    const BatchView *v = &t->view;
+    for (int64_t i = 0; i < v->n_rows; i++)
+        t->rows[i] = (RowSpan){.begin = v->row_begin[i], .end = v->row_end[i], .index = v->row_index[i]};
+    for (int64_t i = 0; i < v->n_targets; i++) t->weight[i] = (float)weight;
+    return (Batch){.T = v->n_tokens,
+                   .ids = v->ids,
+                   .pos = v->pos,
+                   .cu_seqlens = v->cu_seqlens,
+                   .n_docs = v->n_docs,
+                   .rows = t->rows,
+                   .n_rows = v->n_rows,
+                   .token = v->token_key,
+                   .M = v->n_targets,
+                   .index = v->index,
+                   .target = v->target,
+                   .weight = t->weight,
+                   .logp = t->logp};
+}
+
+/* Names the rows of the step whose loss is not finite. */
+static Status bad_loss(Trainer *t, const StepPlan *p, const char *what, Err *e) {
+    for (int64_t i = 0; i < p->n_rows; i++) {
+        if (isfinite(t->row_loss[i])) continue;
+        char place[256];
+        batches_row_place(t->batches, t->step, i, place, sizeof place);
+        FAIL(e, ERR_DATA,
+             "step %lld: %s is not finite; the loss of the row at %s is. The adapter is as after step %lld: lower "
+             "learning_rate, or look at that row",
+             (long long)t->step + 1, what, place, (long long)t->step);
+    }
+    FAIL(e, ERR_DATA,
+         "step %lld: %s is not finite. The adapter is as after step %lld: lower learning_rate or max_grad_norm",
+         (long long)t->step + 1, what, (long long)t->step);
+}
+
+static Status run_micro_batches(Trainer *t, const StepPlan *p, Err *e) {
+    int64_t micro = config_int(t->config, "micro_batch_size");
+    memset(t->row_loss, 0, (size_t)p->n_rows * sizeof *t->row_loss);
+    for (int64_t first = 0; first < p->n_rows; first += micro) {
+        int64_t n = p->n_rows - first < micro ? p->n_rows - first : micro;
+        batches_fill(t->batches, t->step, first, n, &t->view);
+        Batch b = batch_of(t, 1.0 / (double)p->n_targets);
+        Exec ex = {.backend = &t->session.backend,
+                   .adapters = &t->adapter->set,
+                   .training = true,
+                   .seed = (uint64_t)config_int(t->config, "seed"),
+                   .step = (uint64_t)t->step};
+        graph_run(t->runner.graph, &ex, &b);
+        collect_losses(t, &b);
+        if (stop_requested()) FAIL(e, ERR_STOPPED, "stopped in step %lld", (long long)t->step + 1);
+    }
+    return OK;
+}
+
+static void update(Trainer *t, const StepResult *r) {
+    Adapter *a = t->adapter;
+    Backend *b = &t->session.backend;
+    double most = config_real(t->config, "max_grad_norm");
+    double beta1 = config_real(t->config, "adam_beta1"), beta2 = config_real(t->config, "adam_beta2");
+    double clip = 1.0, k = (double)(t->step + 1);
+    if (most > 0.0 && most / (r->grad_norm + 1e-6) < 1.0) clip = most / (r->grad_norm + 1e-6);
+    b->adamw_step(&b->stream, a->params, a->m, a->v, a->tree, (float)clip, (float)r->learning_rate, (float)beta1,
+                  (float)beta2, (float)config_real(t->config, "adam_epsilon"),
+                  (float)config_real(t->config, "weight_decay"), 1.0 - pow(beta1, k), 1.0 - pow(beta2, k), a->n_params);
+}
+
+Status trainer_step(Trainer *t, StepResult *r, Err *e) {
+    StepPlan p;
+    Adapter *a = t->adapter;
+    Backend *b = &t->session.backend;
+    double squares;
+    batches_step(t->batches, t->step, &p);
+    TRY(run_micro_batches(t, &p, e));
+    b->tree_fold(&b->stream, a->tree, a->tree, a->n_params, p.n_rows, a->n_params);
+    b->square_sum(&b->stream, t->square_ws, &squares, a->tree, a->n_params);
+    double rate = config_real(t->config, "learning_rate") * t->schedule.factor(&t->schedule, t->step);
+    *r = (StepResult){.loss = tree_sum(t->row_loss, p.n_rows) / (double)p.n_targets,
+                      .grad_norm = sqrt(squares),
+                      .learning_rate = rate,
+                      .tokens = p.n_tokens,
+                      .trained = p.n_targets};
+    if (!isfinite(r->loss)) return bad_loss(t, &p, "the loss", e);
+    if (!isfinite(r->grad_norm)) return bad_loss(t, &p, "the gradient", e);
+    update(t, r);
+    t->step++;
+    t->tokens_seen += r->tokens;
+    t->trained_seen += r->trained;
+    return adapter_hash(t->save, a, &r->hash, e);
+}
