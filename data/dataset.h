@@ -30,6 +30,7 @@ typedef struct DataSource {
     const char *path;
     const char *type;                /* a row of FORMATS, or NULL/"": found from the fields of its first row */
     const char *fields[FIELD_COUNT]; /* column names, NULL: the default */
+    const char *where;               /* place of `type` in the config for messages, or NULL */
 } DataSource;
 
 /* What the rows are turned into ids with. */
