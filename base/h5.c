@@ -1,18 +1,27 @@
 /* h5.c: HDF5 files in memory; the only file that knows libhdf5. See h5.h.
  *
  * libhdf5 prints errors by itself; that is switched off, and each failure becomes an Err with the dataset's name. All
- * handles are closed on every path. Datasets of at least one element are chunked with Fletcher32; empty ones contiguous. */
+ * handles are closed on every path. A dataset of rank 1 or more with at least one element is chunked with Fletcher32;
+ * scalars and empty ones are contiguous, which HDF5 asks for. No time is stored: equal content gives equal bytes.
+ *
+ * The core driver takes two files of one name for the same file, and refuses an image when a file of that name exists
+ * on disk. So each file gets a name of its own below /dev/null, where nothing can exist. */
 #include "base/h5.h"
 
 #include <hdf5.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { CHUNK_BYTES = 1 << 20, RANK_MAX = 8, GROW_BYTES = 1 << 22 };
+enum { CHUNK_BYTES = 1 << 20, RANK_MAX = 8, GROW_BYTES = 1 << 22, PATH_BYTES = 512 };
 
 struct H5 {
-    hid_t file, access;
+    hid_t file;
     const char *name;
+    const void *image; /* reading only: the caller's bytes, used in place */
 };
+
+static const char *const TYPE_NAMES[] = {"u8", "i32", "i64", "u64", "f32", "f64"};
+enum { TYPES = sizeof TYPE_NAMES / sizeof TYPE_NAMES[0] };
 
 /* H5T_* are expressions that open the library, so a table is filled at use. */
 static hid_t memory_type(H5Type t) {
@@ -51,42 +60,80 @@ static hid_t file_type(H5Type t) {
     return -1;
 }
 
+/* Callbacks that hand the caller's image through instead of copying it for each property list and file. The file is
+ * opened for reading only, so libhdf5 neither writes nor resizes it. */
+static void *image_same(size_t size, H5FD_file_image_op_t op, void *udata) {
+    (void)size, (void)op;
+    const H5 *h = udata;
+    return (void *)(uintptr_t)h->image;
+}
+
+static void *image_no_copy(void *to, const void *from, size_t size, H5FD_file_image_op_t op, void *udata) {
+    (void)size, (void)op, (void)udata;
+    return to == from ? to : NULL;
+}
+
+static void *image_no_resize(void *image, size_t size, H5FD_file_image_op_t op, void *udata) {
+    (void)image, (void)size, (void)op, (void)udata;
+    return NULL;
+}
+
+static herr_t image_keep(void *image, H5FD_file_image_op_t op, void *udata) {
+    (void)image, (void)op, (void)udata;
+    return 0;
+}
+
+static void *udata_same(void *udata) { return udata; }
+
+static herr_t udata_keep(void *udata) {
+    (void)udata;
+    return 0;
+}
+
 static Status open_any(Arena *a, const char *name, H5 **out, Err *e) {
     H5 *h;
+    char *copy;
     TRY(ARENA_NEW(a, 1, h, e));
+    TRY(arena_strdup(a, name, &copy, e));
     h->file = -1;
-    h->name = name;
+    h->name = copy;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    h->access = H5Pcreate(H5P_FILE_ACCESS);
-    if (h->access < 0 || H5Pset_fapl_core(h->access, GROW_BYTES, 0) < 0) {
-        h5_close(h);
-        FAIL(e, ERR_OOM, "%s: libhdf5 cannot set up a file in memory", name);
-    }
+    H5PLset_loading_state(0); /* a file may name filters; none is loaded from disk */
     *out = h;
     return OK;
 }
 
+/* Opens or creates h->file by the core driver without backing store; false on failure. */
+static bool open_core(H5 *h, size_t bytes) {
+    char unique[64];
+    snprintf(unique, sizeof unique, "/dev/null/%p", (void *)h);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5FD_file_image_callbacks_t calls = {image_same, image_no_copy, image_no_resize, image_keep, udata_same, udata_keep,
+                                         h};
+    bool ready = access >= 0 && H5Pset_fapl_core(access, GROW_BYTES, 0) >= 0;
+    if (ready && h->image != NULL)
+        ready = H5Pset_file_image_callbacks(access, &calls) >= 0 &&
+                H5Pset_file_image(access, (void *)(uintptr_t)h->image, bytes) >= 0;
+    if (ready && h->image != NULL) h->file = H5Fopen(unique, H5F_ACC_RDONLY, access);
+    if (ready && h->image == NULL) h->file = H5Fcreate(unique, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    if (access >= 0) H5Pclose(access);
+    return h->file >= 0;
+}
+
 Status h5_create(Arena *a, H5 **out, Err *e) {
     H5 *h;
-    TRY(open_any(a, "state in memory", &h, e));
-    h->file = H5Fcreate("state", H5F_ACC_TRUNC, H5P_DEFAULT, h->access);
-    if (h->file < 0) {
-        h5_close(h);
-        FAIL(e, ERR_OOM, "libhdf5 cannot make a file in memory");
-    }
+    TRY(open_any(a, "HDF5 file in memory", &h, e));
+    if (!open_core(h, 0)) FAIL(e, ERR_OOM, "%s: libhdf5 cannot make it; is there memory left?", h->name);
     *out = h;
     return OK;
 }
 
 Status h5_open_image(Arena *a, const char *name, const void *image, size_t bytes, H5 **out, Err *e) {
     H5 *h;
+    if (image == NULL || bytes == 0) FAIL(e, ERR_FORMAT, "%s: is empty, expected an HDF5 file", name);
     TRY(open_any(a, name, &h, e));
-    if (H5Pset_file_image(h->access, (void *)(uintptr_t)image, bytes) >= 0)
-        h->file = H5Fopen("state", H5F_ACC_RDONLY, h->access);
-    if (h->file < 0) {
-        h5_close(h);
-        FAIL(e, ERR_FORMAT, "%s: is no HDF5 file", name);
-    }
+    h->image = image;
+    if (!open_core(h, bytes)) FAIL(e, ERR_FORMAT, "%s: is no HDF5 file, or it is damaged or cut off", name);
     *out = h;
     return OK;
 }
@@ -94,11 +141,12 @@ Status h5_open_image(Arena *a, const char *name, const void *image, size_t bytes
 void h5_close(H5 *h) {
     if (h == NULL) return;
     if (h->file >= 0) H5Fclose(h->file);
-    if (h->access >= 0) H5Pclose(h->access);
-    h->file = h->access = -1;
+    h->file = -1;
 }
 
-/* Creation properties: chunks of about CHUNK_BYTES along the first dimension, checksums, parents made. */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+/* Creation properties: no time, chunks of about CHUNK_BYTES along the first dimension, checksums. */
 static hid_t chunked(int rank, const uint64_t *dims, size_t elem) {
     hid_t p = H5Pcreate(H5P_DATASET_CREATE);
     hsize_t chunk[RANK_MAX];
@@ -108,6 +156,10 @@ static hid_t chunked(int rank, const uint64_t *dims, size_t elem) {
         chunk[i] = dims[i];
         if (dims[i] == 0) empty = true;
         if (i > 0) row *= dims[i];
+    }
+    if (p >= 0 && H5Pset_obj_track_times(p, 0) < 0) {
+        H5Pclose(p);
+        return -1;
     }
     if (p < 0 || empty) return p;
     uint64_t rows = row >= CHUNK_BYTES ? 1 : CHUNK_BYTES / row;
@@ -130,23 +182,24 @@ static hid_t chunked(int rank, const uint64_t *dims, size_t elem) {
 static Status put_typed(H5 *h, const char *path, hid_t in_file, hid_t in_memory, size_t elem, int rank,
                         const uint64_t *dims, const void *data, Err *e) {
     hsize_t d[RANK_MAX] = {0};
-    CHECK(rank >= 0 && rank <= RANK_MAX, "dataset %s of rank %d", path, rank);
-    uint64_t n = 1;
+    CHECK(h->image == NULL, "%s: dataset '%s' is put into a file opened for reading", h->name, path);
+    CHECK(rank >= 0 && rank <= RANK_MAX, "dataset '%s' of rank %d", path, rank);
+    bool empty = false;
     for (int i = 0; i < rank; i++) {
         d[i] = dims[i];
-        n *= dims[i];
+        if (dims[i] == 0) empty = true;
     }
+    if (h5_has(h, path)) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' is written twice", h->name, path);
     hid_t space = rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(rank, d, NULL);
     hid_t create = chunked(rank, dims, elem), link = H5Pcreate(H5P_LINK_CREATE), set = -1;
-    if (link >= 0) H5Pset_create_intermediate_group(link, 1);
-    if (space >= 0 && create >= 0 && link >= 0)
+    if (space >= 0 && create >= 0 && link >= 0 && H5Pset_create_intermediate_group(link, 1) >= 0)
         set = H5Dcreate2(h->file, path, in_file, space, link, create, H5P_DEFAULT);
-    herr_t rc = set < 0 ? -1 : n == 0 ? 0 : H5Dwrite(set, in_memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data);
+    herr_t rc = set < 0 ? -1 : empty ? 0 : H5Dwrite(set, in_memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data);
     if (set >= 0 && H5Dclose(set) < 0) rc = -1;
     if (link >= 0) H5Pclose(link);
     if (create >= 0) H5Pclose(create);
     if (space >= 0) H5Sclose(space);
-    if (rc < 0) FAIL(e, ERR_OOM, "%s: the dataset '%s' cannot be written", h->name, path);
+    if (rc < 0) FAIL(e, ERR_OOM, "%s: the dataset '%s' cannot be written; is there memory left?", h->name, path);
     return OK;
 }
 
@@ -168,24 +221,59 @@ Status h5_put_string(H5 *h, const char *path, const char *s, size_t len, Err *e)
 }
 
 Status h5_image(H5 *h, Arena *a, uint8_t **data, size_t *bytes, Err *e) {
-    void *handle = NULL;
-    hsize_t size = 0;
-    (void)a;
-    if (H5Fflush(h->file, H5F_SCOPE_GLOBAL) < 0 || H5Fget_filesize(h->file, &size) < 0 ||
-        H5Fget_vfd_handle(h->file, h->access, &handle) < 0 || handle == NULL)
-        FAIL(e, ERR_OOM, "%s: the file image cannot be had", h->name);
-    memcpy(data, handle, sizeof *data); /* the handle of the core driver is the address of its buffer's pointer */
+    ssize_t size = -1;
+    uint8_t *p;
+    if (H5Fflush(h->file, H5F_SCOPE_GLOBAL) >= 0) size = H5Fget_file_image(h->file, NULL, 0);
+    if (size <= 0) FAIL(e, ERR_OOM, "%s: libhdf5 cannot flush it; is there memory left?", h->name);
+    TRY(arena_alloc(a, (size_t)size, 1, &p, e));
+    if (H5Fget_file_image(h->file, p, (size_t)size) != size)
+        FAIL(e, ERR_OOM, "%s: libhdf5 gives no image of it (%zd bytes)", h->name, size);
+    *data = p;
     *bytes = (size_t)size;
     return OK;
 }
 
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
 /* Opens a dataset and its space; both to be closed by the caller. */
 static Status open_set(H5 *h, const char *path, hid_t *set, hid_t *space, Err *e) {
-    *set = h5_has(h, path) ? H5Dopen2(h->file, path, H5P_DEFAULT) : -1;
+    if (!h5_has(h, path)) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' is missing", h->name, path);
+    *set = H5Dopen2(h->file, path, H5P_DEFAULT);
     *space = *set < 0 ? -1 : H5Dget_space(*set);
     if (*space >= 0) return OK;
     if (*set >= 0) H5Dclose(*set);
-    FAIL(e, ERR_FORMAT, "%s: the dataset '%s' is missing", h->name, path);
+    FAIL(e, ERR_FORMAT, "%s: the dataset '%s' cannot be opened: the file is damaged", h->name, path);
+}
+
+typedef struct Text {
+    char s[256];
+} Text;
+
+/* "(2, 3)", for messages. */
+static Text shape_text(int rank, const hsize_t *dims) {
+    Text t = {"("};
+    for (int i = 0; i < rank && i < RANK_MAX; i++) {
+        size_t n = strlen(t.s);
+        snprintf(t.s + n, sizeof t.s - n, "%s%llu", i == 0 ? "" : ", ", (unsigned long long)dims[i]);
+    }
+    size_t n = strlen(t.s);
+    snprintf(t.s + n, sizeof t.s - n, ")");
+    return t;
+}
+
+/* "f32 (2, 3)" of an open dataset, for messages. */
+static Text stored_text(hid_t type, hid_t space) {
+    hsize_t d[H5S_MAX_RANK] = {0};
+    const char *name = "another type";
+    Text t;
+    int rank = H5Sget_simple_extent_ndims(space);
+    if (type >= 0 && H5Tget_class(type) == H5T_STRING) name = "text";
+    for (int i = 0; i < TYPES && type >= 0; i++) {
+        if (H5Tequal(type, file_type((H5Type)i)) > 0) name = TYPE_NAMES[i];
+    }
+    if (rank > 0) H5Sget_simple_extent_dims(space, d, NULL);
+    snprintf(t.s, sizeof t.s, "%s %.200s", name, shape_text(rank, d).s);
+    return t;
 }
 
 static bool same_shape(hid_t space, int rank, const uint64_t *dims) {
@@ -202,17 +290,19 @@ Status h5_get(H5 *h, const char *path, H5Type type, int rank, const uint64_t *di
     hid_t set, space;
     TRY(open_set(h, path, &set, &space, e));
     hid_t stored = H5Dget_type(set);
+    Text got = stored_text(stored, space);
     bool right = stored >= 0 && H5Tequal(stored, file_type(type)) > 0 && same_shape(space, rank, dims);
-    herr_t rc = -1;
-    if (right)
-        rc = H5Sget_simple_extent_npoints(space) == 0
-                 ? 0
-                 : H5Dread(set, memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data);
+    bool empty = H5Sget_simple_extent_npoints(space) == 0;
+    herr_t rc = !right ? -1 : empty ? 0 : H5Dread(set, memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data);
     if (stored >= 0) H5Tclose(stored);
     H5Sclose(space);
     H5Dclose(set);
-    if (!right) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' is of another type or size than expected", h->name, path);
-    if (rc < 0) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' cannot be read (its checksum may not hold)", h->name, path);
+    hsize_t d[RANK_MAX] = {0};
+    for (int i = 0; i < rank && i < RANK_MAX; i++) d[i] = dims[i];
+    if (!right)
+        FAIL(e, ERR_FORMAT, "%s: the dataset '%s' is %s, expected %s %s", h->name, path, got.s, TYPE_NAMES[type],
+             shape_text(rank, d).s);
+    if (rc < 0) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' cannot be read: the file is damaged", h->name, path);
     return OK;
 }
 
@@ -224,14 +314,15 @@ Status h5_dims(H5 *h, const char *path, int *rank, uint64_t *dims, Err *e) {
     bool right = n >= 0 && n <= *rank && (n == 0 || H5Sget_simple_extent_dims(space, d, NULL) >= 0);
     H5Sclose(space);
     H5Dclose(set);
-    if (!right) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' has more dimensions than expected", h->name, path);
+    if (!right)
+        FAIL(e, ERR_FORMAT, "%s: the dataset '%s' has %d dimensions, expected at most %d", h->name, path, n, *rank);
     for (int i = 0; i < n; i++) dims[i] = d[i];
     *rank = n;
     return OK;
 }
 
 bool h5_has(H5 *h, const char *path) {
-    char part[512];
+    char part[PATH_BYTES];
     size_t n = strlen(path);
     if (n >= sizeof part) return false;
     for (size_t i = 1; i <= n; i++) { /* H5Lexists wants each parent to exist */
@@ -252,13 +343,19 @@ Status h5_get_string(H5 *h, Arena *a, const char *path, size_t max_bytes, char *
     size_t n = t < 0 ? 0 : H5Tget_size(t);
     bool right = t >= 0 && H5Tget_class(t) == H5T_STRING && H5Tis_variable_str(t) == 0 && n <= max_bytes &&
                  same_shape(space, 0, NULL);
+    char *text;
     if (!right)
-        st = err_set(e, ERR_FORMAT, __FILE__, __LINE__, "%s: '%s' is no text of at most %zu bytes", h->name, path,
-                     max_bytes);
-    if (st == OK) st = arena_alloc(a, n + 1, 1, s, e);
-    if (st == OK && H5Dread(set, t, H5S_ALL, H5S_ALL, H5P_DEFAULT, *s) < 0)
-        st = err_set(e, ERR_FORMAT, __FILE__, __LINE__, "%s: the text '%s' cannot be read", h->name, path);
-    if (st == OK) *len = n == 1 && (*s)[0] == 0 ? 0 : n;
+        st = err_set(e, ERR_FORMAT, __FILE__, __LINE__,
+                     "%s: the dataset '%s' is %s, expected a text of at most %zu bytes", h->name, path,
+                     stored_text(t, space).s, max_bytes);
+    if (st == OK) st = arena_alloc(a, n + 1, 1, &text, e);
+    if (st == OK && H5Dread(set, t, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) < 0)
+        st = err_set(e, ERR_FORMAT, __FILE__, __LINE__, "%s: the text '%s' cannot be read: the file is damaged",
+                     h->name, path);
+    if (st == OK) {
+        *s = text;
+        *len = n == 1 && text[0] == 0 ? 0 : n;
+    }
     if (t >= 0) H5Tclose(t);
     H5Sclose(space);
     H5Dclose(set);
