@@ -26,6 +26,7 @@ typedef struct Trainer {
     Batches *batches;
     BatchLimits limits;
     bool recompute;
+    bool all_tokens; /* held-out sets predict every token, trained or not */
     Runner runner;
     Evaluator evaluator;
     Schedule schedule;
