@@ -181,6 +181,8 @@ typedef struct Half {
     const StTensor *tensor;
 } Half;
 
+static const char PREFIX[] = "base_model.model.";
+
 static Status unknown_tensor(const char *path, const char *name, Err *e) {
     static const struct {
         const char *part, *why;
@@ -194,6 +196,9 @@ static Status unknown_tensor(const char *path, const char *name, Err *e) {
     };
     const char *why = "it is no LoRA matrix (base_model.model.MODULE.lora_A.weight or .lora_B.weight); "
                       "fully trained modules are not supported";
+    if (strncmp(name, PREFIX, sizeof PREFIX - 1) != 0)
+        FAIL(e, ERR_FORMAT, "%s: tensor '%s': expected a name that begins with %s, as PEFT writes them", path, name,
+             PREFIX);
     for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++)
         if (strstr(name, KINDS[i].part) != NULL) {
             why = KINDS[i].why;
@@ -203,7 +208,7 @@ static Status unknown_tensor(const char *path, const char *name, Err *e) {
 }
 
 static Status split_name(Reading *r, const StTensor *t, Half *out, Err *e) {
-    static const char PREFIX[] = "base_model.model.", A[] = ".lora_A.weight", B[] = ".lora_B.weight";
+    static const char A[] = ".lora_A.weight", B[] = ".lora_B.weight";
     const char *path = r->p->file->path;
     size_t len = strlen(t->name), prefix = sizeof PREFIX - 1, suffix = sizeof A - 1;
     if (len <= prefix + suffix || strncmp(t->name, PREFIX, prefix) != 0) return unknown_tensor(path, t->name, e);
