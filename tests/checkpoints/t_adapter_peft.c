@@ -1,5 +1,5 @@
-/* t_adapter_peft.c: PEFT LoRA folders: one that peft saved is read with its scales and values; what lorac writes is read
- * back and depends on nothing else; patterns; every refusal; every damage. */
+/* t_adapter_peft.c: PEFT LoRA folders: one that peft saved is read with its scales and values; what lorac writes is
+ * read back and depends on nothing else; patterns; every refusal; every damage. */
 #include "checkpoints/adapter_peft.h"
 #include "checkpoints/peft_pattern.h"
 
