@@ -77,12 +77,10 @@ Status config_note(Config *c, Place p, Err *e, const char *format, ...) {
 
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
 
+/* An empty value: the default. */
 static Status load_default(Config *c, KeyId id, Err *e) {
     bool given;
-    Yaml v;
-    TRY(yaml_parse_value(c->arena, CONFIG_KEYS[id].name, CONFIG_KEYS[id].default_text, &v, e));
-    c->values[id].string = "";
-    return config_read_value(c, id, &v, (Place){.origin = FROM_DEFAULT}, &given, e);
+    return config_read_value(c, id, &(Yaml){0}, (Place){.origin = FROM_DEFAULT}, &given, e);
 }
 
 static Place place_of(const Yaml *v) { return (Place){.origin = FROM_FILE, .line = v->line, .column = v->column}; }

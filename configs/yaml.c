@@ -244,8 +244,7 @@ static Status read_document(Reader *r, Yaml *out, Err *e) {
     yaml_event_delete(&ev);
     TRY(next_event(r, &ev, e));
     Status st = OK;
-    if (ev.type == YAML_STREAM_END_EVENT) {
-        out->type = YAML_MAP;
+    if (ev.type == YAML_STREAM_END_EVENT) { /* nothing at all: YAML_NULL */
         yaml_event_delete(&ev);
         return OK;
     }
