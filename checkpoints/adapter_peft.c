@@ -173,7 +173,7 @@ static bool is_target(const Json *root, const char *module) {
 
 /* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
-typedef enum Side { SIDE_A, SIDE_B } Side;
+typedef enum Side { SIDE_A, SIDE_B, SIDE_BASE } Side; /* the order inside a module */
 
 typedef struct Half {
     const char *module;
@@ -208,21 +208,24 @@ static Status unknown_tensor(const char *path, const char *name, Err *e) {
 }
 
 static Status split_name(Reading *r, const StTensor *t, Half *out, Err *e) {
-    static const char A[] = ".lora_A.weight", B[] = ".lora_B.weight";
+    static const char *const TAILS[] = {
+        [SIDE_A] = ".lora_A.weight", [SIDE_B] = ".lora_B.weight", [SIDE_BASE] = ".base_layer.weight"};
     const char *path = r->p->file->path;
-    size_t len = strlen(t->name), prefix = sizeof PREFIX - 1, suffix = sizeof A - 1;
-    if (len <= prefix + suffix || strncmp(t->name, PREFIX, prefix) != 0) return unknown_tensor(path, t->name, e);
-    const char *tail = t->name + len - suffix;
-    bool is_a = strcmp(tail, A) == 0;
-    if ((!is_a && strcmp(tail, B) != 0) || strstr(t->name, ".base_layer.") != NULL)
-        return unknown_tensor(path, t->name, e);
-    if (t->rank != 2 || t->shape[0] < 1 || t->shape[1] < 1 ||
-        (t->dtype != ST_F32 && t->dtype != ST_F16 && t->dtype != ST_BF16))
+    size_t len = strlen(t->name), prefix = sizeof PREFIX - 1, tail = 0;
+    int side = SIDE_A;
+    for (; side <= SIDE_BASE; side++) {
+        tail = strlen(TAILS[side]);
+        if (len > prefix + tail && strcmp(t->name + len - tail, TAILS[side]) == 0) break;
+    }
+    bool nested = side != SIDE_BASE && strstr(t->name, ".base_layer.") != NULL;
+    if (side > SIDE_BASE || nested || strncmp(t->name, PREFIX, prefix) != 0) return unknown_tensor(path, t->name, e);
+    bool known_type = t->dtype == ST_F32 || t->dtype == ST_F16 || t->dtype == ST_BF16;
+    if (t->rank != 2 || t->shape[0] < 1 || t->shape[1] < 1 || (side != SIDE_BASE && !known_type))
         FAIL(e, ERR_FORMAT, "%s: tensor '%s' is no matrix of F32, F16 or BF16 (it has rank %d, type %s)", path, t->name,
              t->rank, st_dtype_name(t->dtype));
     char *module;
-    TRY(arena_strndup(r->arena, t->name + prefix, len - prefix - suffix, &module, e));
-    *out = (Half){module, is_a ? SIDE_A : SIDE_B, t};
+    TRY(arena_strndup(r->arena, t->name + prefix, len - prefix - tail, &module, e));
+    *out = (Half){module, (Side)side, t};
     return OK;
 }
 
@@ -266,26 +269,44 @@ static Status make_pair(Reading *r, const Half *a, const Half *b, LoraPair *out,
     return OK;
 }
 
+/* The copy of the base weight in an adapter belongs to a pair and has its shape. */
+static Status check_copy(const Reading *r, const Half *base, const LoraPair *last, Err *e) {
+    const StTensor *t = base->tensor;
+    if (last == NULL || strcmp(last->module, base->module) != 0) return unknown_tensor(r->p->file->path, t->name, e);
+    if (t->shape[0] != last->out || t->shape[1] != last->in)
+        FAIL(e, ERR_SHAPE, "%s: tensor '%s' is [%lld, %lld], expected [%lld, %lld] as its LoRA matrices say",
+             r->p->file->path, t->name, (long long)t->shape[0], (long long)t->shape[1], (long long)last->out,
+             (long long)last->in);
+    return OK;
+}
+
 static Status read_pairs(Reading *r, Err *e) {
     const Safetensors *s = r->p->file;
+    PeftAdapter *p = r->p;
     Half *halves;
     LoraPair *pairs;
     TRY(ARENA_NEW(r->arena, s->n_tensors, halves, e));
-    TRY(ARENA_NEW(r->arena, s->n_tensors / 2, pairs, e));
+    TRY(ARENA_NEW(r->arena, s->n_tensors, pairs, e));
     for (int64_t i = 0; i < s->n_tensors; i++) TRY(split_name(r, &s->tensors[i], &halves[i], e));
     if (s->n_tensors == 0) FAIL(e, ERR_FORMAT, "%s: the adapter holds no tensor", s->path);
     qsort(halves, (size_t)s->n_tensors, sizeof *halves, by_module);
-    for (int64_t i = 0; i < s->n_tensors; i += 2) {
+    for (int64_t i = 0; i < s->n_tensors; i++) {
         const Half *a = &halves[i], *b = i + 1 < s->n_tensors ? &halves[i + 1] : NULL;
-        if (b == NULL || strcmp(a->module, b->module) != 0)
+        if (a->side == SIDE_BASE) {
+            TRY(check_copy(r, a, p->n > 0 ? &pairs[p->n - 1] : NULL, e));
+            p->n_base_copies++;
+            continue;
+        }
+        if (a->side != SIDE_A || b == NULL || b->side != SIDE_B || strcmp(a->module, b->module) != 0)
             FAIL(e, ERR_FORMAT, "%s: module '%s' has %s but no %s", s->path, a->module,
                  a->side == SIDE_A ? "lora_A.weight" : "lora_B.weight",
                  a->side == SIDE_A ? "lora_B.weight" : "lora_A.weight");
-        TRY(make_pair(r, a, b, &pairs[i / 2], e));
+        TRY(make_pair(r, a, b, &pairs[p->n], e));
+        p->n++;
+        i++;
     }
-    r->p->pairs = pairs;
-    r->p->n = s->n_tensors / 2;
-    r->p->metadata = s->metadata;
+    p->pairs = pairs;
+    p->metadata = s->metadata;
     return OK;
 }
 

@@ -29,6 +29,9 @@ typedef struct PeftAdapter {
     bool use_rslora;
     const char *base_model; /* base_model_name_or_path, or "" */
     const Json *metadata;   /* of the safetensors file, or NULL */
+    /* Tensors MODULE.base_layer.weight [out, in] of adapted modules: PEFT saves a copy of the frozen head or embedding
+     * with an adapter on it. They are left out (as vLLM does): the base model is the one the person gives. */
+    int64_t n_base_copies;
     Safetensors *file;
 } PeftAdapter;
 

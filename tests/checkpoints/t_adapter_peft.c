@@ -291,6 +291,8 @@ static void tensor_refusals(void **state) {
         {"base_model.model.embed_tokens.lora_embedding_A", ST_F32, 2, 2, 9, "embeddings"},
         {"base_model.model.q_proj.lora_B.bias", ST_F32, 1, 4, 0, "biases"},
         {"base_model.model.experts.base_layer.lora_A.weight", ST_F32, 2, 2, 3, "experts"},
+        {"base_model.model.lm_head.base_layer.weight", ST_F32, 2, 2, 3, "carry base weights"},
+        {"base_model.model.q_proj.base_layer.weight", ST_F32, 2, 2, 3, "is [2, 3], expected [4, 3]"},
         {"base_model.model.lm_head.weight", ST_F32, 2, 2, 3, "fully trained modules"},
         {"q_proj.lora_A.weight", ST_F32, 2, 2, 3, "begins with base_model.model."},
         {"x", ST_F32, 2, 2, 3, "tensor 'x'"},
@@ -315,6 +317,11 @@ static void tensor_refusals(void **state) {
         assert_true(p->pairs[0].a_type == READ[t] && p->pairs[0].scale == 2);
         peft_adapter_close(p);
     }
+    const Extra copy = {"base_model.model.q_proj.base_layer.weight", ST_F32, 2, 4, 3, ""};
+    write_tensors(f, folder, &copy);
+    GOOD(f, peft_adapter_open(f->a, folder, &p, &f->e));
+    assert_true(p->n == 1 && p->n_base_copies == 1);
+    peft_adapter_close(p);
     put_file(inside(f, folder, "adapter_model.safetensors"), "\2\0\0\0\0\0\0\0{}", 10);
     BAD(f, peft_adapter_open(f->a, folder, &p, &f->e), ERR_FORMAT, "holds no tensor");
     GOOD(f, remove_tree(inside(f, folder, "adapter_model.safetensors"), &f->e));
