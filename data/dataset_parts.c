@@ -1,0 +1,163 @@
+/* dataset_parts.c: subsets, limits, sums of a loaded dataset. See dataset.h. */
+#include "base/rng.h"
+#include "data/formats.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The draws of the held-out split are those of an epoch that no run reaches. */
+#define SPLIT_EPOCH UINT64_MAX
+
+/* Marks `n` of `total` rows: the first n of a Fisher-Yates shuffle that runs from the front. */
+static void mark_rows(int32_t *order, uint8_t *marked, int64_t total, int64_t n, uint64_t seed) {
+    uint64_t key = rng_mix(rng_mix(seed, RNG_SHUFFLE), SPLIT_EPOCH);
+    for (int64_t i = 0; i < total; i++) order[i] = (int32_t)i;
+    for (int64_t i = 0; i < n; i++) {
+        Philox p = philox4x32(key, (uint64_t)i, 0);
+        uint64_t draw = (uint64_t)p.v[0] << 32 | p.v[1];
+        int64_t j = i + (int64_t)(draw % (uint64_t)(total - i));
+        int32_t row = order[j];
+        order[j] = order[i];
+        order[i] = row;
+        marked[row] = 1;
+    }
+}
+
+/* The rows of `all` whose mark is `want`, with a ledger of their own. */
+static Status subset(Arena *a, const Dataset *all, const uint8_t *marked, uint8_t want, int64_t n, Dataset *out,
+                     Err *e) {
+    *out = *all;
+    out->n_rows = 0;
+    TRY(ARENA_NEW(a, n, out->rows, e));
+    TRY(ARENA_NEW(a, all->n_sources, out->ledger, e));
+    for (int64_t i = 0; i < all->n_rows; i++) {
+        if (marked[i] == want) out->rows[out->n_rows++] = all->rows[i];
+    }
+    dataset_count(out);
+    return OK;
+}
+
+Status dataset_split(Arena *a, const Dataset *all, double size, uint64_t seed, Dataset *train, Dataset *val, Err *e) {
+    Arena *work;
+    int32_t *order;
+    uint8_t *marked;
+    double held = size < 1.0 ? ceil(size * (double)all->n_rows) : size;
+    if (held >= (double)all->n_rows)
+        FAIL(e, ERR_CONFIG, "val_set_size: %g leaves no row to train on, of %lld", size, (long long)all->n_rows);
+    int64_t n = (int64_t)held;
+    TRY(arena_open(&work, "split", e));
+    Status st = ARENA_NEW(work, all->n_rows, order, e);
+    if (st == OK) st = ARENA_NEW(work, all->n_rows, marked, e);
+    if (st == OK) {
+        mark_rows(order, marked, all->n_rows, n, seed);
+        st = subset(a, all, marked, 0, all->n_rows - n, train, e);
+    }
+    if (st == OK) st = subset(a, all, marked, 1, n, val, e);
+    arena_close(work);
+    return st;
+}
+
+static int32_t trained_before(const Dataset *d, const DataRow *r, int64_t end) {
+    int32_t n = 0;
+    for (int64_t i = 0; i < end; i++) n += d->trained[r->start + i];
+    return n;
+}
+
+/* The row's end is cut off. */
+static Status cut(const Dataset *d, DataRow *r, int64_t max_tokens, Err *e) {
+    Ledger *g = &d->ledger[r->source];
+    int32_t trained = trained_before(d, r, max_tokens);
+    if (trained == 0)
+        FAIL(e, ERR_DATA,
+             "%s:%lld: no trained token is left after cutting %d tokens to %lld; set excess_length_strategy to drop",
+             d->paths[r->source], (long long)r->line, r->length, (long long)max_tokens);
+    g->rows_cut++;
+    g->dropped += r->length - max_tokens;
+    r->length = (int32_t)max_tokens;
+    r->trained = trained;
+    return OK;
+}
+
+Status dataset_limit(Dataset *d, int64_t max_tokens, ExcessStrategy strategy, const char *what, Err *e) {
+    int64_t kept = 0;
+    const char *advice = strcmp(what, "sequence_len") == 0
+                             ? "raise sequence_len, or set excess_length_strategy to drop or truncate"
+                             : "held-out rows are never cut; shorten the row or leave it out";
+    for (int64_t i = 0; i < d->n_rows; i++) {
+        DataRow r = d->rows[i];
+        if (r.length > max_tokens && strategy == EXCESS_RAISE)
+            FAIL(e, ERR_DATA, "%s:%lld: a row of %d tokens, %s is %lld; %s", d->paths[r.source], (long long)r.line,
+                 r.length, what, (long long)max_tokens, advice);
+        if (r.length > max_tokens && strategy == EXCESS_DROP) {
+            d->ledger[r.source].rows_dropped++;
+            d->ledger[r.source].dropped += r.length;
+            continue;
+        }
+        if (r.length > max_tokens) TRY(cut(d, &r, max_tokens, e));
+        d->rows[kept++] = r;
+    }
+    if (kept == 0 && d->n_rows > 0)
+        FAIL(e, ERR_DATA, "%s: all %lld rows are longer than %s %lld and were left out (excess_length_strategy)",
+             d->paths[0], (long long)d->n_rows, what, (long long)max_tokens);
+    d->n_rows = kept;
+    dataset_count(d);
+    return OK;
+}
+
+int64_t dataset_longest(const Dataset *d) {
+    int64_t longest = 0;
+    for (int64_t i = 0; i < d->n_rows; i++) {
+        if (d->rows[i].length > longest) longest = d->rows[i].length;
+    }
+    return longest;
+}
+
+int64_t dataset_tokens(const Dataset *d) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < d->n_rows; i++) n += d->rows[i].length;
+    return n;
+}
+
+int64_t dataset_trained(const Dataset *d) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < d->n_rows; i++) n += d->rows[i].trained;
+    return n;
+}
+
+Status dataset_hash(Arena *scratch, const Dataset *d, Hash128 *out, Err *e) {
+    Hasher *h;
+    ArenaMark mark = arena_mark(scratch);
+    TRY(hasher_open(scratch, &h, e));
+    for (int64_t i = 0; i < d->n_rows; i++) {
+        const DataRow *r = &d->rows[i];
+        hasher_add(h, &r->length, sizeof r->length);
+        hasher_add(h, d->ids + r->start, (size_t)r->length * sizeof *d->ids);
+        hasher_add(h, d->trained + r->start, (size_t)r->length);
+    }
+    *out = hasher_value(h);
+    arena_reset(scratch, mark);
+    return OK;
+}
+
+Status dataset_print_ledger(const Dataset *d, Buf *out, Err *e) {
+    for (int s = 0; s < d->n_sources; s++) {
+        const Ledger *g = &d->ledger[s];
+        TRY(buf_printf(out, e, "%s (%s): %lld rows, %lld tokens read = %lld trained + %lld masked + %lld dropped",
+                       d->paths[s], d->types[s], (long long)g->rows, (long long)g->read, (long long)g->trained,
+                       (long long)g->masked, (long long)g->dropped));
+        if (g->rows_dropped > 0) TRY(buf_printf(out, e, ", %lld rows left out", (long long)g->rows_dropped));
+        if (g->rows_cut > 0) TRY(buf_printf(out, e, ", %lld rows cut", (long long)g->rows_cut));
+        TRY(buf_putc(out, '\n', e));
+    }
+    return OK;
+}
+
+ExcessStrategy excess_strategy(const char *name) {
+    static const char *const names[] = {
+        [EXCESS_RAISE] = "raise", [EXCESS_DROP] = "drop", [EXCESS_TRUNCATE] = "truncate"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(names[i], name) == 0) return (ExcessStrategy)i;
+    }
+    CHECK(false, "excess_length_strategy %s", name);
+    return EXCESS_RAISE;
+}
