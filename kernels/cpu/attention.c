@@ -1,120 +1,164 @@
-/* attention.c: causal attention over documents and over a cache, one query and head at a time.
+/* attention.c: forward attention, over documents and over a cache. Shared parts and invariants: attention.h.
  *
- * Forward keeps a running maximum and rescales; backward gives each (document, kv head) to one task, which adds queries
- * in ascending order. Sums stand in f32 in the workspace. */
-#include "kernels/cpu/level.h"
-#include "kernels/cpu/simd.h"
-#include "kernels/cpu/spread.h"
+ * One task owns a block of rows of one kv head. It walks the row's blocks of keys in ascending order with a running
+ * maximum per row (arXiv 2205.14135); scores of more than one block of keys are never held. The cached call runs the
+ * same code with its rows at n_past and later, so that a token has the same bytes as in the forward call. */
+#include "kernels/cpu/attention.h"
 
 #include <math.h>
 
-typedef struct Attention {
-    void *O, *dQ, *dK, *dV;
-    float *L, *sums, *dK_sums, *dV_sums;
-    const void *Q, *K, *V, *dO, *O_in;
-    const float *L_in;
-    const int32_t *cu_seqlens; /* NULL: one document whose query row r is token n_past + r */
-    int64_t n_docs, n_past, window, H, Hkv, D;
-    float scale, softcap;
-    DType dt;
-} Attention;
+enum { ROWS = 192, ROWS_WIDE = 96 }; /* with D <= 64, else: keeps a task's tiles in the second-level cache */
 
-CPU_INLINE int64_t lanes_at(int64_t D, int64_t d) { return D - d < CPU_VW ? D - d : CPU_VW; }
+typedef struct Forward {
+    Shape shape;
+    void *O;
+    float *L;
+    const void *Q, *K, *V;
+    const Document *documents;
+    int64_t n_documents, n_past, block_rows, scratch_floats;
+    float *scratch;
+} Forward;
 
-static float dot(const void *a, int64_t ai, const void *b, int64_t bi, int64_t D, DType dt) {
-    vf sum = {0};
-    for (int64_t d = 0; d < D; d += CPU_VW) {
-        int64_t lanes = lanes_at(D, d);
-        sum = vf_fma(vf_load_n_dt(a, ai + d, lanes, dt), vf_load_n_dt(b, bi + d, lanes, dt), sum);
+/* One thread's working memory. */
+typedef struct Scratch {
+    float *q, *o, *v; /* packed rows */
+    float *s;         /* scores, then probabilities */
+    float *keys;      /* transposed keys */
+    float *sum;       /* a vector of partial sums a row */
+    float *max;       /* a row */
+} Scratch;
+
+static int64_t scratch_floats(int64_t D) {
+    return (2 * ROWS + KEYS) * packed_stride(D) + ROWS * SCORE_STRIDE + packed_width(D) * SCORE_STRIDE + ROWS * CPU_VW +
+           ROWS;
+}
+
+static Scratch scratch_of(const Forward *p, int thread) {
+    Scratch x;
+    x.q = p->scratch + thread * p->scratch_floats;
+    x.o = x.q + ROWS * p->shape.stride;
+    x.v = x.o + ROWS * p->shape.stride;
+    x.s = x.v + KEYS * p->shape.stride;
+    x.keys = x.s + ROWS * SCORE_STRIDE;
+    x.sum = x.keys + p->shape.width * SCORE_STRIDE;
+    x.max = x.sum + ROWS * CPU_VW;
+    return x;
+}
+
+/* Turns a row's scores for keys [low, high) into probabilities relative to the running maximum. */
+CPU_INLINE void softmax_row(const Shape *p, const Meeting *m, const Scratch *x, int64_t i, int64_t low, int64_t high) {
+    float *s = x->s + i * SCORE_STRIDE, *o = x->o + i * p->stride;
+    int64_t begin = low / CPU_VW * CPU_VW, end = round_up(high, CPU_VW);
+    if (p->capped)
+        for (int64_t n = begin; n < end; n += CPU_VW) vf_store(s + n, p->cap_out * vf_tanh(p->cap_in * vf_load(s + n)));
+    for (int64_t n = begin; n < low; n++) s[n] = -INFINITY;
+    for (int64_t n = high; n < end; n++) s[n] = -INFINITY;
+    vf largest = vf_load(s + begin);
+    for (int64_t n = begin + CPU_VW; n < end; n += CPU_VW) largest = vf_max(largest, vf_load(s + n));
+    float max = vf_max_lane(largest);
+    vf sum = vf_load(x->sum + i * CPU_VW);
+    if (max > x->max[i]) {
+        vf decay = exp2_nonpositive(vf_set1(x->max[i] - max));
+        sum *= decay;
+        for (int64_t d = 0; d < p->width; d += CPU_VW) vf_store(o + d, vf_load(o + d) * decay);
+        x->max[i] = max;
+    } else
+        max = x->max[i];
+    for (int64_t n = begin; n < end; n += CPU_VW) {
+        vf e = exp2_nonpositive(vf_load(s + n) - max);
+        vf_store(s + n, e);
+        sum += e;
     }
-    return vf_sum(sum);
+    vf_store(x->sum + i * CPU_VW, sum);
+    zero_outside(m, s, begin, end);
 }
 
-/* y = y*decay + a*x */
-static void add_scaled(float *y, float decay, float a, const void *x, int64_t xi, int64_t D, DType dt) {
-    for (int64_t d = 0; d < D; d += CPU_VW) {
-        int64_t lanes = lanes_at(D, d);
-        vf_store_n(y + d, vf_fma(vf_set1(a), vf_load_n_dt(x, xi + d, lanes, dt), vf_load_n(y + d, lanes) * decay),
-                   lanes);
-    }
-}
-
-static void store_row(void *y, int64_t yi, const float *x, float factor, int64_t D, DType dt) {
-    for (int64_t d = 0; d < D; d += CPU_VW) {
-        int64_t lanes = lanes_at(D, d);
-        vf_store_n_dt(y, yi + d, vf_load_n(x + d, lanes) * factor, lanes, dt);
-    }
-}
-
-static float score(const Attention *p, int64_t q, int64_t k) {
-    float s = p->scale * dot(p->Q, q, p->K, k, p->D, p->dt);
-    return p->softcap == 0.0f ? s : p->softcap * tanh_f32(s / p->softcap);
-}
-
-static int64_t first_visible(const Attention *p, int64_t position) {
-    return p->window > 0 && position >= p->window ? position - p->window + 1 : 0;
-}
-
-/* The first token of the document that holds token t. */
-static int64_t document_begin(const Attention *p, int64_t t) {
-    int64_t low = 0, high = p->n_docs;
-    while (high - low > 1) {
-        int64_t middle = (low + high) / 2;
-        *(p->cu_seqlens[middle] <= t ? &low : &high) = middle;
-    }
-    return p->cu_seqlens[low];
-}
-
-static void forward_rows(const void *ctx, int64_t begin, int64_t end) {
-    const Attention *p = ctx;
-    int64_t D = p->D;
-    for (int64_t i = begin; i < end; i++) {
-        int64_t t = i / p->H, h = i % p->H, kv = h / (p->H / p->Hkv);
-        int64_t base = p->cu_seqlens == NULL ? 0 : document_begin(p, t), position = p->n_past + t - base;
-        float max = -INFINITY, sum = 0.0f, *acc = p->sums + i * D;
-        for (int64_t d = 0; d < D; d++) acc[d] = 0.0f;
-        for (int64_t j = first_visible(p, position); j <= position; j++) {
-            int64_t k = ((base + j) * p->Hkv + kv) * D;
-            float s = score(p, i * D, k), decay = 1.0f;
-            if (s > max) {
-                decay = exp_f32(max - s);
-                max = s;
-            }
-            float e = exp_f32(s - max);
-            sum = sum * decay + e;
-            add_scaled(acc, decay, e, p->V, k, D, p->dt);
-        }
-        store_row(p->O, i * D, acc, 1.0f / sum, D, p->dt);
-        if (p->L != NULL) p->L[i] = max + log_f32(sum);
+static void softmax_rows(const Shape *p, const Meeting *m, const Scratch *x) {
+    for (int64_t i = 0; i < m->n_rows; i++) {
+        int64_t position = row_position(p, m, i), low = visible_low(p, m, position), high = visible_high(m, position);
+        if (low < high)
+            softmax_row(p, m, x, i, low, high);
+        else
+            zero_outside(m, x->s + i * SCORE_STRIDE, 0, 0);
     }
 }
+
+/* O and L of rows [first_row, first_row + n_rows) of a document whose first query is row q_base of Q and whose first key
+ * is row k_base of K. */
+static void forward_block(const Forward *f, const Scratch *x, int64_t q_base, int64_t k_base, int64_t kv,
+                          int64_t first_row, int64_t n_rows) {
+    const Shape *p = &f->shape;
+    Meeting m = {.first_row = first_row, .n_rows = n_rows, .n_past = f->n_past};
+    pack_rows(p, x->q, f->Q, q_base, kv, first_row, n_rows, p->scale * LOG2_E);
+    memset(x->o, 0, (size_t)(n_rows * p->stride) * sizeof(float));
+    memset(x->sum, 0, (size_t)(n_rows * CPU_VW) * sizeof(float));
+    for (int64_t i = 0; i < n_rows; i++) x->max[i] = -INFINITY;
+    int64_t first = visible_low(p, &m, row_position(p, &m, 0)), end = row_position(p, &m, n_rows - 1) + 1;
+    for (m.first_key = first / KEYS * KEYS; m.first_key < end; m.first_key += KEYS) {
+        m.n_keys = least(KEYS, end - m.first_key);
+        transpose_keys(p, x->keys, f->K, k_base + m.first_key, kv, m.n_keys);
+        pack_keys(p, x->v, f->V, k_base + m.first_key, kv, m.n_keys);
+        visible_products(p, &m, x->s, x->q, x->keys);
+        softmax_rows(p, &m, x);
+        add_over_keys(p, &m, x->o, p->stride, x->s, x->v);
+    }
+    for (int64_t i = 0; i < n_rows; i++) {
+        int64_t at = row_element(p, q_base, kv, first_row + i);
+        float sum = vf_sum(vf_load(x->sum + i * CPU_VW));
+        unpack_row(p, f->O, at, x->o + i * p->stride, 1.0f / sum);
+        if (f->L != NULL) f->L[at / p->D] = x->max[i] * LN_2 + log_f32(sum);
+    }
+}
+
+static int64_t blocks_of(const Forward *f, int64_t length) {
+    return (length * f->shape.G + f->block_rows - 1) / f->block_rows;
+}
+
+/* Late blocks see the most keys and go first. */
+static void forward_chunk(void *ctx, int64_t chunk, int thread) {
+    const Forward *f = ctx;
+    const Document *document = document_find(f->documents, f->n_documents, chunk);
+    int64_t blocks = blocks_of(f, document->length), local = chunk - document->first_chunk;
+    int64_t kv = local % f->shape.Hkv, first_row = (blocks - 1 - local / f->shape.Hkv) * f->block_rows;
+    int64_t n_rows = least(f->block_rows, document->length * f->shape.G - first_row);
+    Scratch x = scratch_of(f, thread);
+    forward_block(f, &x, document->begin, f->n_past > 0 ? 0 : document->begin, kv, first_row, n_rows);
+}
+
+static void forward_run(Stream *s, Forward *f, Document *documents, int64_t n) {
+    int64_t chunks = 0;
+    for (int64_t i = 0; i < n; i++) {
+        documents[i].first_chunk = chunks;
+        chunks += blocks_of(f, documents[i].length) * f->shape.Hkv;
+    }
+    f->documents = documents;
+    f->n_documents = n;
+    if (chunks > 0) pool_run(s->pool, chunks, forward_chunk, f);
+}
+
+static int64_t forward_block_rows(int64_t D) { return D <= 64 ? ROWS : ROWS_WIDE; }
 
 int64_t CPU_NAME(attention_forward_workspace)(const Stream *s, int64_t T, int64_t H, int64_t Hkv, int64_t D, DType dt) {
-    (void)s;
+    (void)H;
     (void)Hkv;
     (void)dt;
-    return T * H * D * (int64_t)sizeof(float);
+    return round_up(T * (int64_t)sizeof(Document), ALIGN_BYTES) +
+           pool_threads(s->pool) * round_up(scratch_floats(D) * (int64_t)sizeof(float), ALIGN_BYTES);
 }
 
 void CPU_NAME(attention_forward)(Stream *s, void *ws, void *O, float *L, const void *Q, const void *K, const void *V,
                                  const int32_t *cu_seqlens, int64_t n_docs, float scale, int64_t window, float softcap,
                                  int64_t T, int64_t H, int64_t Hkv, int64_t D, DType dt) {
-    Attention p = {.O = O,
-                   .L = L,
-                   .sums = ws,
-                   .Q = Q,
-                   .K = K,
-                   .V = V,
-                   .cu_seqlens = cu_seqlens,
-                   .n_docs = n_docs,
-                   .window = window,
-                   .H = H,
-                   .Hkv = Hkv,
-                   .D = D,
-                   .scale = scale,
-                   .softcap = softcap,
-                   .dt = dt};
-    if (n_docs > 0) spread_run(s, T * H, 16, forward_rows, &p);
+    Forward f = {.shape = shape_make(H, Hkv, D, scale, window, softcap, dt),
+                 .O = O,
+                 .L = L,
+                 .Q = Q,
+                 .K = K,
+                 .V = V,
+                 .block_rows = forward_block_rows(D),
+                 .scratch_floats = round_up(scratch_floats(D), ALIGN_BYTES / 4),
+                 .scratch = (float *)((char *)ws + round_up(T * (int64_t)sizeof(Document), ALIGN_BYTES))};
+    forward_run(s, &f, ws, documents_list(ws, cu_seqlens, n_docs));
 }
 
 int64_t CPU_NAME(attention_cached_workspace)(const Stream *s, int64_t T, int64_t n_context, int64_t H, int64_t Hkv,
@@ -126,85 +170,15 @@ int64_t CPU_NAME(attention_cached_workspace)(const Stream *s, int64_t T, int64_t
 void CPU_NAME(attention_cached)(Stream *s, void *ws, void *O, const void *Q, const void *Kc, const void *Vc,
                                 int64_t n_past, float scale, int64_t window, float softcap, int64_t T, int64_t H,
                                 int64_t Hkv, int64_t D, DType dt) {
-    Attention p = {.O = O,
-                   .sums = ws,
-                   .Q = Q,
-                   .K = Kc,
-                   .V = Vc,
-                   .n_past = n_past,
-                   .window = window,
-                   .H = H,
-                   .Hkv = Hkv,
-                   .D = D,
-                   .scale = scale,
-                   .softcap = softcap,
-                   .dt = dt};
-    spread_run(s, T * H, 4, forward_rows, &p);
-}
-
-/* Task (document, kv head). */
-static void backward_heads(const void *ctx, int64_t begin, int64_t end) {
-    const Attention *p = ctx;
-    int64_t D = p->D, group = p->H / p->Hkv;
-    for (int64_t task = begin; task < end; task++) {
-        int64_t doc = task / p->Hkv, kv = task % p->Hkv, base = p->cu_seqlens[doc], stop = p->cu_seqlens[doc + 1];
-        for (int64_t t = base; t < stop; t++)
-            for (int64_t h = kv * group; h < (kv + 1) * group; h++) {
-                int64_t i = t * p->H + h, q = i * D;
-                float delta = dot(p->dO, q, p->O_in, q, D, p->dt), *dq = p->sums + q;
-                for (int64_t d = 0; d < D; d++) dq[d] = 0.0f;
-                for (int64_t j = first_visible(p, t - base); j <= t - base; j++) {
-                    int64_t k = ((base + j) * p->Hkv + kv) * D;
-                    float S = score(p, q, k), P = exp_f32(S - p->L_in[i]), ratio = S / p->softcap;
-                    float dS = P * (dot(p->dO, q, p->V, k, D, p->dt) - delta) * p->scale;
-                    if (p->softcap != 0.0f) dS *= 1.0f - ratio * ratio;
-                    add_scaled(p->dV_sums + k, 1.0f, P, p->dO, q, D, p->dt);
-                    add_scaled(p->dK_sums + k, 1.0f, dS, p->Q, q, D, p->dt);
-                    add_scaled(dq, 1.0f, dS, p->K, k, D, p->dt);
-                }
-                store_row(p->dQ, q, dq, 1.0f, D, p->dt);
-            }
-        for (int64_t t = base; t < stop; t++) {
-            int64_t k = (t * p->Hkv + kv) * D;
-            store_row(p->dK, k, p->dK_sums + k, 1.0f, D, p->dt);
-            store_row(p->dV, k, p->dV_sums + k, 1.0f, D, p->dt);
-        }
-    }
-}
-
-int64_t CPU_NAME(attention_backward_workspace)(const Stream *s, int64_t T, int64_t H, int64_t Hkv, int64_t D,
-                                               DType dt) {
-    (void)s;
-    (void)dt;
-    return T * (H + 2 * Hkv) * D * (int64_t)sizeof(float);
-}
-
-void CPU_NAME(attention_backward)(Stream *s, void *ws, void *dQ, void *dK, void *dV, const void *dO, const void *O,
-                                  const float *L, const void *Q, const void *K, const void *V,
-                                  const int32_t *cu_seqlens, int64_t n_docs, float scale, int64_t window, float softcap,
-                                  int64_t T, int64_t H, int64_t Hkv, int64_t D, DType dt) {
-    float *sums = ws, *dK_sums = sums + T * H * D, *dV_sums = dK_sums + T * Hkv * D;
-    memset(dK_sums, 0, (size_t)(2 * T * Hkv * D) * sizeof(float));
-    Attention p = {.dQ = dQ,
-                   .dK = dK,
-                   .dV = dV,
-                   .sums = sums,
-                   .dK_sums = dK_sums,
-                   .dV_sums = dV_sums,
-                   .Q = Q,
-                   .K = K,
-                   .V = V,
-                   .dO = dO,
-                   .O_in = O,
-                   .L_in = L,
-                   .cu_seqlens = cu_seqlens,
-                   .n_docs = n_docs,
-                   .window = window,
-                   .H = H,
-                   .Hkv = Hkv,
-                   .D = D,
-                   .scale = scale,
-                   .softcap = softcap,
-                   .dt = dt};
-    spread_run(s, n_docs * Hkv, 1, backward_heads, &p);
+    Forward f = {.shape = shape_make(H, Hkv, D, scale, window, softcap, dt),
+                 .O = O,
+                 .Q = Q,
+                 .K = Kc,
+                 .V = Vc,
+                 .n_past = n_past,
+                 .block_rows = forward_block_rows(D),
+                 .scratch_floats = round_up(scratch_floats(D), ALIGN_BYTES / 4),
+                 .scratch = ws};
+    Document whole = {.length = T};
+    if (T > 0) forward_run(s, &f, &whole, 1);
 }
