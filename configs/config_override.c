@@ -117,7 +117,10 @@ Status config_override(Config *c, const char *text, Err *e) {
     if (dot != NULL) *dot++ = 0;
     TRY(scalar_of(c, equals + 1, &value, e));
     Status st = config_read_name(c, path, &value, HERE, &id, e);
-    if (st == ERR_CONFIG) return ERR_USAGE; /* a name that is no key is a wrong command line, its message stands */
+    if (st == ERR_CONFIG) { /* a name that is no key is a wrong command line; its message stands */
+        if (e != NULL) e->status = ERR_USAGE;
+        return ERR_USAGE;
+    }
     TRY(st);
     if (id < 0) return OK;
     if (dot != NULL) return set_path(c, (KeyId)id, dot, equals + 1, e);

@@ -54,5 +54,7 @@ Status jsonl_parse(Jsonl *j, Arena *a, Json **out, Err *e) {
         FAIL(e, ERR_DATA, "%s:%lld: a line of %zu bytes is too long (at most %d)", j->map.path, (long long)j->line, len,
              (int)JSONL_LINE_MAX);
     Status st = json_parse_line(a, j->map.path, j->line, text, len, out, e);
-    return st == ERR_FORMAT ? ERR_DATA : st;
+    if (st != ERR_FORMAT) return st;
+    if (e != NULL) e->status = ERR_DATA; /* a bad row, whatever is bad in it */
+    return ERR_DATA;
 }
