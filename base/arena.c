@@ -1,7 +1,8 @@
 /* arena.c: blocks from mmap, handed out by moving an offset. See arena.h for the rules.
  *
  * Blocks come from mmap, not malloc, so that they are zero, page aligned, and given back to the system at once. A large
- * request gets a block of its own size. Reuse after arena_reset zeroes memory when it is handed out again. */
+ * request gets a block of its own size. Reuse after arena_reset zeroes memory when it is handed out again. Under
+ * AddressSanitizer all bytes that are not handed out are poisoned, the padding behind each allocation included. */
 #include "base/arena.h"
 
 #include <stdarg.h>
@@ -9,6 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define POISON(p, bytes) __asan_poison_memory_region((p), (bytes))
+#define UNPOISON(p, bytes) __asan_unpoison_memory_region((p), (bytes))
+#else
+#define POISON(p, bytes) ((void)(p), (void)(bytes))
+#define UNPOISON(p, bytes) ((void)(p), (void)(bytes))
+#endif
 
 typedef struct Block {
     struct Block *prev;
@@ -45,10 +54,14 @@ static Status block_new(Arena *a, size_t bytes, Err *e) {
     b->used = 0;
     b->dirty = 0;
     a->last = b;
+    POISON(block_data(b), bytes);
     return OK;
 }
 
-static void block_free(Block *b) { munmap(b, b->cap + HEADER); }
+static void block_free(Block *b) {
+    UNPOISON(block_data(b), b->cap);
+    munmap(b, b->cap + HEADER);
+}
 
 static Status open_any(Arena **out, const char *name, size_t bytes, bool fixed, Err *e) {
     Arena *a = calloc(1, sizeof *a);
@@ -93,7 +106,7 @@ static size_t rounded(size_t n, size_t size) {
 
 Status arena_alloc(Arena *a, size_t n, size_t size, void *out, Err *e) {
     CHECK(!a->frozen, "arena '%s' was asked for memory after it was frozen", a->name);
-    size_t bytes = rounded(n, size);
+    size_t bytes = rounded(n, size), asked = n * size;
     if (bytes == 0)
         FAIL(e, ERR_OOM, "out of memory: %zu elements of %zu bytes overflow (arena '%s')", n, size, a->name);
     if (a->last == NULL || a->last->cap - a->last->used < bytes) {
@@ -106,10 +119,12 @@ Status arena_alloc(Arena *a, size_t n, size_t size, void *out, Err *e) {
     }
     Block *b = a->last;
     uint8_t *p = block_data(b) + b->used;
+    UNPOISON(p, bytes);
     if (b->used < b->dirty) {
         size_t clear = b->dirty - b->used;
         memset(p, 0, clear < bytes ? clear : bytes);
     }
+    POISON(p + asked, bytes - asked);
     b->used += bytes;
     if (b->used > b->dirty) b->dirty = b->used;
     a->used += bytes;
@@ -167,7 +182,9 @@ Status arena_grow(Arena *a, void *items, size_t *cap, size_t used, size_t need, 
     if (old != NULL && *cap > 0 && grows_in_place(a, old, old_bytes, new_bytes)) {
         size_t more = new_bytes - old_bytes;
         void *unused;
-        TRY(arena_alloc(a, more, 1, &unused, e));
+        if (more > 0) TRY(arena_alloc(a, more, 1, &unused, e));
+        UNPOISON(old, want * size);
+        POISON((uint8_t *)old + want * size, new_bytes - want * size);
         *cap = want;
         return OK;
     }
@@ -194,6 +211,7 @@ void arena_reset(Arena *a, ArenaMark mark) {
         CHECK(mark.used <= a->last->used, "arena '%s': the mark is newer than the arena", a->name);
         a->used -= a->last->used - mark.used;
         a->last->used = mark.used;
+        POISON(block_data(a->last) + mark.used, a->last->cap - mark.used);
     }
 }
 

@@ -15,7 +15,7 @@ typedef struct FileMap {
     char *path;
 } FileMap;
 
-/* Maps a regular file. Errors name the path and the reason (missing, a folder, no permission) and what to try. */
+/* Maps a regular file. Errors name the path and the reason (missing, a folder, a pipe, no permission). */
 Status file_map(const char *path, FileMap *out, Err *e);
 void file_unmap(FileMap *m);
 
@@ -26,6 +26,7 @@ void file_map_forget(const FileMap *m, size_t offset, size_t bytes);
  * special here. */
 Status file_read(Arena *a, const char *path, size_t max_bytes, char **out, size_t *len, Err *e);
 
+/* The path must not name a folder or a device; its folder must exist. An AtomicFile and its paths live in the arena. */
 typedef struct AtomicFile AtomicFile;
 Status atomic_open(Arena *a, const char *path, AtomicFile **out, Err *e);
 Status atomic_write(AtomicFile *f, const void *data, size_t bytes, Err *e);
@@ -38,12 +39,12 @@ void atomic_abort(AtomicFile *f);
 /* atomic_open + write + commit. */
 Status file_write_atomic(Arena *a, const char *path, const void *data, size_t bytes, Err *e);
 
-/* Appends whole lines and syncs on demand; used for metrics.jsonl. */
+/* Appends whole lines and syncs on demand; used for metrics.jsonl. A write that fails leaves no part of its bytes. */
 typedef struct AppendFile {
     int fd;
     char *path;
 } AppendFile;
-/* keep_bytes: the file is first cut to that length (0 = start empty; SIZE_MAX = keep all). */
+/* keep_bytes: a longer file is first cut to that length (0 = start empty; SIZE_MAX = keep all). */
 Status append_open(Arena *a, const char *path, size_t keep_bytes, AppendFile *out, Err *e);
 Status append_write(AppendFile *f, const void *data, size_t bytes, Err *e);
 Status append_sync(AppendFile *f, Err *e);
@@ -57,7 +58,7 @@ Status path_join(Arena *a, const char *dir, const char *name, char **out, Err *e
 Status path_dirname(Arena *a, const char *path, char **out, Err *e);
 /* Creates the folder and its parents (0777 & umask). Existing is OK; a file in the way is an error. */
 Status make_folders(const char *path, Err *e);
-/* Removes a file or a folder tree; missing is OK. Never follows symbolic links. */
+/* Removes a file or a folder tree; missing is OK. Never follows symbolic links. Refuses "/", "." and "..". */
 Status remove_tree(const char *path, Err *e);
 /* fsync of a folder, so that a rename inside it is durable. */
 Status sync_folder(const char *path, Err *e);

@@ -32,10 +32,10 @@ static void guard_tail(const void *start, size_t size, bool forbid) {
 }
 #endif
 
-/* Opens a regular file for reading and gives its size. */
+/* Opens a regular file for reading and gives its size. O_NONBLOCK: opening a pipe nobody writes to must not wait. */
 static Status open_regular(const char *path, int *fd, size_t *size, Err *e) {
     struct stat st;
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0 && errno == ENOENT) FAIL(e, ERR_IO, "%s: there is no such file; check the path", path);
     if (*fd < 0) FAIL(e, ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
     if (fstat(*fd, &st) != 0) {
@@ -45,7 +45,7 @@ static Status open_regular(const char *path, int *fd, size_t *size, Err *e) {
     }
     if (!S_ISREG(st.st_mode)) {
         close(*fd);
-        FAIL(e, ERR_IO, "%s: is %s, expected a file", path, S_ISDIR(st.st_mode) ? "a folder" : "no regular file");
+        FAIL(e, ERR_IO, "%s: is %s, expected a file", path, S_ISDIR(st.st_mode) ? "a folder" : "a pipe or a device");
     }
     *size = (size_t)st.st_size;
     return OK;

@@ -18,6 +18,8 @@ struct AtomicFile {
 static Status write_failed(const char *path, int code, Err *e) {
     if (code == ENOSPC || code == EDQUOT)
         FAIL(e, ERR_IO, "%s: the disk is full (%s); free some space and try again", path, strerror(code));
+    if (code == EFAULT) /* the kernel met what would be SIGBUS in our own code */
+        FAIL(e, ERR_IO, "%s: cannot be written: a file it is made from was changed or truncated while in use", path);
     if (code == EFBIG)
         FAIL(e, ERR_IO, "%s: the file would exceed a size limit (%s; see ulimit -f)", path, strerror(code));
     FAIL(e, ERR_IO, "%s: cannot be written: %s", path, strerror(code));
@@ -35,14 +37,34 @@ static Status write_all(int fd, const char *path, const void *data, size_t bytes
     return OK;
 }
 
+/* fsync, restarted after signals. Special files have nothing to sync. */
+static int sync_file(int fd) {
+    int rc;
+    do {
+        rc = fsync(fd);
+    } while (rc != 0 && errno == EINTR);
+    return rc != 0 && (errno == EINVAL || errno == EROFS) ? 0 : rc;
+}
+
+/* What must not be replaced by a rename: a folder, and devices such as /dev/null. */
+static Status check_replaceable(const char *path, Err *e) {
+    struct stat st;
+    if (stat(path, &st) != 0 || S_ISREG(st.st_mode)) return OK;
+    FAIL(e, ERR_IO, "%s: is %s, a file is to be written there", path,
+         S_ISDIR(st.st_mode) ? "a folder" : "a pipe or a device");
+}
+
 Status atomic_open(Arena *a, const char *path, AtomicFile **out, Err *e) {
     AtomicFile *f;
-    if (path_is_folder(path)) FAIL(e, ERR_IO, "%s: is a folder, a file is to be written there", path);
+    TRY(check_replaceable(path, e));
     TRY(ARENA_NEW(a, 1, f, e));
     TRY(arena_strdup(a, path, &f->path, e));
     TRY(arena_printf(a, &f->temp, e, "%s.tmp-%d", path, (int)getpid()));
     f->arena = a;
-    f->fd = open(f->temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    unlink(f->temp); /* of a killed process that had this number */
+    f->fd = open(f->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (f->fd < 0 && errno == ENOENT)
+        FAIL(e, ERR_IO, "%s: cannot be created: its folder does not exist; make it first", path);
     if (f->fd < 0) FAIL(e, ERR_IO, "%s: cannot be created: %s", f->temp, strerror(errno));
     *out = f;
     return OK;
@@ -68,11 +90,20 @@ Status atomic_write_at(AtomicFile *f, uint64_t offset, const void *data, size_t 
     return OK;
 }
 
-Status atomic_commit(AtomicFile *f, Err *e) {
+static Status sync_parent(Arena *a, const char *path, Err *e) {
+    ArenaMark mark = arena_mark(a);
     char *folder;
+    Status st = path_dirname(a, path, &folder, e);
+    if (st == OK) st = sync_folder(folder, e);
+    arena_reset(a, mark);
+    return st;
+}
+
+Status atomic_commit(AtomicFile *f, Err *e) {
     Status st = OK;
-    if (fsync(f->fd) != 0) st = write_failed(f->path, errno, e);
-    if (close(f->fd) != 0 && st == OK) st = write_failed(f->path, errno, e);
+    CHECK(f->fd >= 0, "%s: committed twice", f->path);
+    if (sync_file(f->fd) != 0) st = write_failed(f->path, errno, e);
+    if (close(f->fd) != 0 && errno != EINTR && st == OK) st = write_failed(f->path, errno, e);
     f->fd = -1;
     if (st == OK && rename(f->temp, f->path) != 0)
         st = err_set(e, ERR_IO, __FILE__, __LINE__, "%s: cannot get its name: %s", f->path, strerror(errno));
@@ -80,8 +111,7 @@ Status atomic_commit(AtomicFile *f, Err *e) {
         unlink(f->temp);
         return st;
     }
-    TRY(path_dirname(f->arena, f->path, &folder, e));
-    return sync_folder(folder, e);
+    return sync_parent(f->arena, f->path, e);
 }
 
 void atomic_abort(AtomicFile *f) {
@@ -110,18 +140,25 @@ Status append_open(Arena *a, const char *path, size_t keep_bytes, AppendFile *ou
     bool failed = fstat(out->fd, &st) != 0;
     if (!failed && keep_bytes != SIZE_MAX && (size_t)st.st_size > keep_bytes)
         failed = ftruncate(out->fd, (off_t)keep_bytes) != 0;
-    if (!failed) return OK;
     int code = errno;
-    append_close(out);
-    return write_failed(path, code, e);
+    Status rc = failed ? write_failed(path, code, e) : OK;
+    /* a file just made is on disk only when its folder is */
+    if (rc == OK && st.st_size == 0) rc = sync_parent(a, path, e);
+    if (rc != OK) append_close(out);
+    return rc;
 }
 
 Status append_write(AppendFile *f, const void *data, size_t bytes, Err *e) {
-    return write_all(f->fd, f->path, data, bytes, e);
+    struct stat before;
+    bool known = fstat(f->fd, &before) == 0 && S_ISREG(before.st_mode);
+    Status st = write_all(f->fd, f->path, data, bytes, e);
+    /* no half line stays; when the cut fails too, the first failure is what counts */
+    if (st != OK && known && ftruncate(f->fd, before.st_size) != 0) return st;
+    return st;
 }
 
 Status append_sync(AppendFile *f, Err *e) {
-    if (fsync(f->fd) != 0 && errno != EINVAL && errno != EROFS) return write_failed(f->path, errno, e);
+    if (sync_file(f->fd) != 0) return write_failed(f->path, errno, e);
     return OK;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/utf8.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,9 @@ Status json_put_string(Buf *b, const char *s, size_t len, Err *e) {
 Status json_put_real(Buf *b, double v, Err *e) {
     char text[40];
     if (!isfinite(v)) return buf_puts(b, "null", e);
-    for (int digits = 1; digits <= 17; digits++) {
+    /* A decimal of at most 15 digits comes back from %.15g as it is, so the shortest needs no search from 1. Below the
+     * normal range doubles hold fewer digits, and it does. */
+    for (int digits = fabs(v) >= DBL_MIN || v == 0.0 ? 15 : 1; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, v);
         if (strtod(text, NULL) == v) break;
     }

@@ -10,6 +10,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+enum { PATH_BYTES = 4096 };
+
 bool path_exists(const char *path) {
     struct stat st;
     return lstat(path, &st) == 0;
@@ -34,7 +36,7 @@ Status path_dirname(Arena *a, const char *path, char **out, Err *e) {
 }
 
 Status make_folders(const char *path, Err *e) {
-    char text[4096];
+    char text[PATH_BYTES];
     size_t n = strlen(path);
     if (n == 0 || n >= sizeof text) FAIL(e, ERR_IO, "'%s': no usable folder name", path);
     memcpy(text, path, n + 1);
@@ -50,22 +52,33 @@ Status make_folders(const char *path, Err *e) {
     }
 }
 
+/* The next entry but "." and ".."; NULL at the end. */
+static Status next_name(DIR *dir, const char *path, const char **name, Err *e) {
+    for (;;) {
+        errno = 0;
+        struct dirent *d = readdir(dir);
+        if (d == NULL && errno != 0) FAIL(e, ERR_IO, "%s: cannot be listed: %s", path, strerror(errno));
+        *name = d == NULL ? NULL : d->d_name;
+        if (d == NULL || (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)) return OK;
+    }
+}
+
 static Status remove_at(int parent, const char *name, const char *shown, int depth, Err *e) {
     if (unlinkat(parent, name, 0) == 0 || errno == ENOENT) return OK;
-    if (errno != EISDIR && errno != EPERM) FAIL(e, ERR_IO, "%s: cannot be removed: %s", shown, strerror(errno));
+    int first = errno;
+    if (first != EISDIR && first != EPERM) FAIL(e, ERR_IO, "%s: cannot be removed: %s", shown, strerror(first));
     if (depth > 32) FAIL(e, ERR_IO, "%s: cannot be removed: folders are nested too deeply", shown);
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) FAIL(e, ERR_IO, "%s: cannot be removed: %s", shown, strerror(errno));
+    if (fd < 0) FAIL(e, ERR_IO, "%s: cannot be removed: %s", shown, strerror(errno == ENOTDIR ? first : errno));
     DIR *dir = fdopendir(fd);
     if (dir == NULL) {
         close(fd);
         FAIL(e, ERR_IO, "%s: cannot be listed: %s", shown, strerror(errno));
     }
     Status st = OK;
-    struct dirent *d;
-    while (st == OK && (d = readdir(dir)) != NULL) {
-        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0) continue;
-        st = remove_at(dirfd(dir), d->d_name, shown, depth + 1, e);
+    const char *child;
+    while (st == OK && (st = next_name(dir, shown, &child, e)) == OK && child != NULL) {
+        st = remove_at(dirfd(dir), child, shown, depth + 1, e);
     }
     closedir(dir);
     TRY(st);
@@ -74,14 +87,30 @@ static Status remove_at(int parent, const char *name, const char *shown, int dep
     return OK;
 }
 
-Status remove_tree(const char *path, Err *e) { return remove_at(AT_FDCWD, path, path, 0, e); }
+Status remove_tree(const char *path, Err *e) {
+    char text[PATH_BYTES];
+    size_t n = strlen(path);
+    if (n >= sizeof text) FAIL(e, ERR_IO, "%s: the path is too long", path);
+    memcpy(text, path, n + 1);
+    while (n > 0 && text[n - 1] == '/') text[--n] = 0; /* "link/" would be what the link points to */
+    const char *slash = strrchr(text, '/'), *last = slash == NULL ? text : slash + 1;
+    if (last[0] == 0 || strcmp(last, ".") == 0 || strcmp(last, "..") == 0)
+        FAIL(e, ERR_IO, "'%s': is no name of a folder that could be removed", path);
+    return remove_at(AT_FDCWD, text, path, 0, e);
+}
 
 Status sync_folder(const char *path, Err *e) {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* a folder one may write to but not read cannot be synced: the rename is as durable as it gets */
+    if (fd < 0 && errno == EACCES) return OK;
     if (fd < 0) FAIL(e, ERR_IO, "%s: the folder cannot be opened: %s", path, strerror(errno));
-    int rc = fsync(fd), code = errno;
+    int rc, code;
+    do {
+        rc = fsync(fd);
+        code = errno;
+    } while (rc != 0 && code == EINTR);
     close(fd);
-    /* some file systems have no fsync for folders: the rename is as durable there as it gets */
+    /* some file systems have no fsync for folders */
     if (rc != 0 && code != EINVAL && code != ENOTSUP) FAIL(e, ERR_IO, "%s: cannot be synced: %s", path, strerror(code));
     return OK;
 }
@@ -92,14 +121,13 @@ Status list_folder(Arena *a, const char *path, char ***names, size_t *n, Err *e)
     DIR *dir = opendir(path);
     size_t cap = 0;
     Status st = OK;
-    struct dirent *d;
+    const char *name;
     if (dir == NULL) FAIL(e, ERR_IO, "%s: the folder cannot be listed: %s", path, strerror(errno));
     *names = NULL;
     *n = 0;
-    while (st == OK && (d = readdir(dir)) != NULL) {
-        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0) continue;
+    while (st == OK && (st = next_name(dir, path, &name, e)) == OK && name != NULL) {
         st = arena_grow(a, names, &cap, *n, *n + 1, sizeof(char *), e);
-        if (st == OK) st = arena_strdup(a, d->d_name, &(*names)[*n], e);
+        if (st == OK) st = arena_strdup(a, name, &(*names)[*n], e);
         if (st == OK) (*n)++;
     }
     closedir(dir);
@@ -110,7 +138,7 @@ Status list_folder(Arena *a, const char *path, char ***names, size_t *n, Err *e)
 
 Status free_bytes(const char *path, uint64_t *out, Err *e) {
     struct statvfs v;
-    char text[4096];
+    char text[PATH_BYTES];
     size_t n = strlen(path);
     if (n >= sizeof text) FAIL(e, ERR_IO, "%s: the path is too long", path);
     memcpy(text, path, n + 1);

@@ -1,10 +1,11 @@
 /* signals.c: see signals.h. The only mutable process-wide state of lorac: a counter and a table that a signal handler
- * may read, both lock-free. */
+ * may read. Both are lock-free atomics, because a handler may run in any thread. */
 #define _GNU_SOURCE
 #include "base/signals.h"
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,7 +18,10 @@ typedef struct MapEntry {
     char name[NAME_BYTES];
 } MapEntry;
 
-static volatile sig_atomic_t stops;
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_POINTER_LOCK_FREE == 2, "a signal handler may take no lock");
+
+static atomic_int stops;
+static atomic_bool unnamed_maps; /* the table was full once */
 static MapEntry maps[MAPS_MAX];
 
 static void say(const char *s) {
@@ -32,8 +36,7 @@ static void say(const char *s) {
 
 static void on_stop(int signal) {
     (void)signal;
-    stops = stops + 1;
-    if (stops > 1) {
+    if (atomic_fetch_add(&stops, 1) > 0) {
         say("\nstopped at once: the last checkpoint stands\n");
         _exit(130);
     }
@@ -42,10 +45,14 @@ static void on_stop(int signal) {
 static void on_bus(int signal, siginfo_t *info, void *context) {
     (void)signal, (void)context;
     uintptr_t at = (uintptr_t)info->si_addr;
-    const char *name = "a mapped file";
+    const char *name = atomic_load(&unnamed_maps) ? "a mapped file" : NULL;
     for (int i = 0; i < MAPS_MAX; i++) {
         uintptr_t start = atomic_load(&maps[i].start);
         if (start != 0 && at >= start && at - start < atomic_load(&maps[i].bytes)) name = maps[i].name;
+    }
+    if (name == NULL) {
+        say("error: memory that belongs to no mapped file cannot be read (SIGBUS): the machine or its memory limit\n");
+        _exit(1);
     }
     say("error: ");
     say(name);
@@ -57,7 +64,7 @@ void signals_install(void) {
     struct sigaction a;
     memset(&a, 0, sizeof a);
     sigemptyset(&a.sa_mask);
-    a.sa_handler = on_stop;
+    a.sa_handler = on_stop; /* no SA_RESTART: a read from the terminal ends */
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
     a.sa_handler = SIG_IGN;
@@ -71,18 +78,19 @@ void signals_install(void) {
     sigaction(SIGBUS, &a, NULL);
 }
 
-bool stop_requested(void) { return stops != 0; }
+bool stop_requested(void) { return atomic_load(&stops) != 0; }
 
 void signals_map_add(const void *start, size_t bytes, const char *path) {
     for (int i = 0; i < MAPS_MAX; i++) {
         uintptr_t none = 0;
         if (!atomic_compare_exchange_strong(&maps[i].start, &none, UINTPTR_MAX)) continue;
-        strncpy(maps[i].name, path, NAME_BYTES - 1);
-        maps[i].name[NAME_BYTES - 1] = 0;
+        size_t n = strlen(path), cut = n < NAME_BYTES ? 0 : n - (NAME_BYTES - 1); /* the end tells more */
+        memcpy(maps[i].name, path + cut, n - cut + 1);
         atomic_store(&maps[i].bytes, bytes);
         atomic_store(&maps[i].start, (uintptr_t)start);
         return;
     }
+    atomic_store(&unnamed_maps, true);
 }
 
 void signals_map_remove(const void *start) {

@@ -1,13 +1,15 @@
 /* signals.h: the one file with process-wide state, because signals are process-wide: a stop counter and a table of
  * mapped ranges. SIGINT and SIGTERM raise the counter (the loop stops at the next safe point; a second one ends the
- * process at once with status 130), SIGHUP and SIGPIPE are ignored, SIGBUS inside a mapped file prints one prepared
- * line ("error: FILE: changed or truncated while in use") and ends the process with status 1. */
+ * process at once with status 130), SIGHUP, SIGPIPE and SIGXFSZ are ignored (writing then fails with an error), SIGBUS
+ * inside a mapped file prints one prepared line ("error: FILE: changed or truncated while in use") and ends the process
+ * with status 1. */
 #ifndef LORAC_BASE_SIGNALS_H
 #define LORAC_BASE_SIGNALS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Sets the handlers; called once, by main. */
 void signals_install(void);
 /* True once a stop was asked for. */
 bool stop_requested(void);

@@ -6,6 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Messages quote names and text from files: no control byte of theirs may reach a terminal or break the line. */
+static void one_line(char *s) {
+    for (; *s != 0; s++) {
+        if ((unsigned char)*s < 0x20 || *s == 0x7F) *s = ' ';
+    }
+}
+
 Status err_set(Err *e, Status status, const char *file, int line, const char *format, ...) {
     if (e != NULL) {
         va_list args;
@@ -15,9 +22,7 @@ Status err_set(Err *e, Status status, const char *file, int line, const char *fo
         va_start(args, format);
         vsnprintf(e->message, sizeof e->message, format, args);
         va_end(args);
-        for (char *p = e->message; *p != 0; p++) {
-            if (*p == '\n' || *p == '\r') *p = ' ';
-        }
+        one_line(e->message);
     }
     return status;
 }
@@ -39,6 +44,8 @@ Status err_prefix(Err *e, Status status, const char *format, ...) {
         memcpy(text + used + 2, e->message, take);
         text[used + 2 + take] = 0;
     }
+    text[sizeof text - 1] = 0;
+    one_line(text);
     memcpy(e->message, text, sizeof text);
     return e->status;
 }

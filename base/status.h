@@ -3,7 +3,7 @@
  * A function that can fail for a reason in the world (a file, a user, memory) returns Status and takes an Err * as its
  * last parameter; the message says what, where, what was got, what was expected and what to try. TRY forwards it.
  * CHECK is for lorac's own bugs: it prints the place and aborts, in every build. Nothing below main.c prints or exits
- * otherwise. Messages are one line and hold no newline. */
+ * otherwise. Messages are one line: control bytes become spaces. */
 #ifndef LORAC_BASE_STATUS_H
 #define LORAC_BASE_STATUS_H
 

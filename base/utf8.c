@@ -1,6 +1,8 @@
 /* utf8.c: strict UTF-8; see utf8.h. */
 #include "base/utf8.h"
 
+#include <string.h>
+
 int utf8_decode(const char *s, size_t len, uint32_t *cp) {
     if (len == 0) return 0;
     const unsigned char *u = (const unsigned char *)s;
@@ -47,6 +49,9 @@ int utf8_encode(uint32_t cp, char out[4]) {
 size_t utf8_valid_prefix(const char *s, size_t len) {
     size_t at = 0;
     while (at < len) {
+        uint64_t eight; /* ASCII in steps of 8 bytes */
+        while (len - at >= 8 && (memcpy(&eight, s + at, 8), (eight & 0x8080808080808080u) == 0)) at += 8;
+        if (at == len) break;
         uint32_t cp;
         int n = utf8_decode(s + at, len - at, &cp);
         if (n == 0) break;
