@@ -1,0 +1,332 @@
+/* Datasets of type tokens and everything that needs no tokenizer: rows, columns, types, split, limits, ledger, hash. */
+#include "tests/support/support.h"
+
+#include "data/formats.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static Arena *arena;
+static char *folder, *path;
+
+static int setup(void **state) {
+    (void)state;
+    arena = support_arena();
+    folder = support_folder(arena);
+    path = support_path(arena, folder, "rows.jsonl");
+    return 0;
+}
+
+static int teardown(void **state) {
+    Err e;
+    (void)state;
+    ASSERT_OK(remove_tree(folder, &e), e);
+    arena_close(arena);
+    return 0;
+}
+
+static Status load_source(const char *text, DataSource source, Dataset *d, Err *e) {
+    DataContext context = {.vocab = 100};
+    *e = (Err){0};
+    support_write(path, text, strlen(text));
+    source.path = path;
+    return dataset_load(arena, &source, 1, &context, d, e);
+}
+
+static Status load(const char *text, Dataset *d, Err *e) {
+    return load_source(text, (DataSource){.type = "tokens"}, d, e);
+}
+
+static void tokens_are_taken_as_they_are(void **state) {
+    (void)state;
+    static const int32_t ids[] = {5, 6, 7, 9, 8, 0, 99};
+    static const uint8_t trained[] = {0, 1, 0, 0, 1, 1, 1};
+    Err e;
+    Dataset d;
+    const char *text = "{\"input_ids\": [5, 6, 7], \"labels\": [5, 6, -100]}\n\n"
+                       "{\"labels\": [-100, 8, 0, 99], \"input_ids\": [9, 8, 0, 99], \"other\": {\"x\": [null]}}";
+    ASSERT_OK(load(text, &d, &e), e);
+    assert_int_equal(d.n_rows, 2);
+    assert_int_equal(d.rows[1].line, 3);
+    assert_int_equal(d.rows[1].number, 1);
+    assert_int_equal(d.rows[1].start, 3);
+    assert_int_equal(d.rows[0].length, 3);
+    assert_int_equal(d.rows[0].trained, 1);
+    assert_int_equal(d.rows[1].trained, 3);
+    assert_memory_equal(d.ids, ids, sizeof ids);
+    assert_memory_equal(d.trained, trained, sizeof trained);
+    assert_int_equal(d.ledger[0].read, 7);
+    assert_int_equal(d.ledger[0].trained, 4);
+    assert_int_equal(d.ledger[0].masked, 3);
+    assert_string_equal(d.types[0], "tokens");
+    assert_string_equal(d.paths[0], path);
+    assert_int_equal(dataset_tokens(&d), 7);
+    assert_int_equal(dataset_trained(&d), 4);
+    assert_int_equal(dataset_longest(&d), 4);
+}
+
+static void bad_rows_are_named(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"", "rows.jsonl: there is no row in it"},
+        {"\n\n", "there is no row in it"},
+        {"[1, 2]\n", "rows.jsonl:1: got a list, expected an object"},
+        {"{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n3\n", "rows.jsonl:2: got an integer"},
+        {"{}\n", "rows.jsonl:1: field 'input_ids' is missing (fields here: none); field_input_ids names the column"},
+        {"{\"input_ids\": [1, 2], \"text\": \"a\"}\n", "field 'labels' is missing (fields here: input_ids, text)"},
+        {"{\"input_ids\": \"1\", \"labels\": [1]}\n", "field 'input_ids': got a string, expected a list"},
+        {"{\"input_ids\": [1, 2], \"labels\": null}\n", "field 'labels': got null, expected a list"},
+        {"{\"input_ids\": [1, 2], \"labels\": [1]}\n", "2 input ids but 1 labels"},
+        {"{\"input_ids\": [1, 100], \"labels\": [1, 100]}\n", "input id number 1 must be a whole number from 0 to 99"},
+        {"{\"input_ids\": [1, -1], \"labels\": [1, -1]}\n", "input id number 1"},
+        {"{\"input_ids\": [1, 1.5], \"labels\": [1, 1]}\n", "input id number 1"},
+        {"{\"input_ids\": [1, \"2\"], \"labels\": [1, 2]}\n", "input id number 1"},
+        {"{\"input_ids\": [1, 99999999999], \"labels\": [1, 2]}\n", "input id number 1"},
+        {"{\"input_ids\": [1, 2], \"labels\": [1, 3]}\n", "label number 1 must be the id itself (2) or -100"},
+        {"{\"input_ids\": [1, 2], \"labels\": [1, -1]}\n", "label number 1"},
+        {"{\"input_ids\": [1, 2], \"labels\": [1, true]}\n", "label number 1"},
+        {"{\"input_ids\": [1, 2], \"labels\": [-100, -100]}\n", "rows.jsonl:1: no trained token (2 tokens"},
+        {"{\"input_ids\": [1, 2], \"labels\": [1, -100]}\n", "no trained token"},
+        {"{\"input_ids\": [1], \"labels\": [1]}\n", "no trained token (1 tokens"},
+        {"{\"input_ids\": [], \"labels\": []}\n", "no trained token (0 tokens"},
+        {"{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n{\"input_ids\": [1, 2\n", "rows.jsonl:2:"},
+    };
+    int files = support_open_files();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Err e;
+        Dataset d;
+        ASSERT_FAILS(load(cases[i].text, &d, &e), e, ERR_DATA, cases[i].message);
+    }
+    assert_int_equal(support_open_files(), files);
+}
+
+static void columns_and_types(void **state) {
+    (void)state;
+    Err e;
+    Dataset d;
+    const char *renamed = "{\"i\": [1, 2], \"l\": [1, 2]}\n";
+    const char *plain = "{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n";
+    DataSource source = {.type = "tokens", .where = "c.yaml:3:5"};
+    source.fields[FIELD_INPUT_IDS] = "i";
+    source.fields[FIELD_LABELS] = "l";
+    ASSERT_OK(load_source(renamed, source, &d, &e), e);
+    source.type = NULL;
+    ASSERT_OK(load_source(renamed, source, &d, &e), e);
+    assert_string_equal(d.types[0], "tokens");
+    ASSERT_OK(load_source(plain, (DataSource){.type = ""}, &d, &e), e);
+    source.type = "text";
+    ASSERT_FAILS(load_source(plain, (DataSource){.type = "chat", .where = "c.yaml:3:5"}, &d, &e), e, ERR_CONFIG,
+                 "c.yaml:3:5: type: got 'chat', expected one of prompt_completion, text, tokens");
+    source = (DataSource){.type = "tokens", .where = "c.yaml:3:5"};
+    source.fields[FIELD_PROMPT] = "q";
+    ASSERT_FAILS(load_source(plain, source, &d, &e), e, ERR_CONFIG,
+                 "c.yaml:3:5: field_prompt is not used by rows of type tokens");
+    ASSERT_FAILS(load_source("{\"question\": \"a\", \"answer\": \"b\"}\n", (DataSource){0}, &d, &e), e, ERR_DATA,
+                 "rows.jsonl:1: the fields (question, answer) fit no row type; name the columns, such as field_prompt");
+    ASSERT_FAILS(load_source("{\"messages\": []}\n", (DataSource){0}, &d, &e), e, ERR_DATA,
+                 "chat rows are not in this version");
+    ASSERT_FAILS(load_source("{\"text\": \"a\", \"input_ids\": [1], \"labels\": [1]}\n", (DataSource){0}, &d, &e), e,
+                 ERR_DATA, "fit more than one row type");
+    for (int i = 0; i < FORMAT_COUNT; i++) assert_non_null(strstr(format_names(), FORMATS[i].name));
+}
+
+/* n rows; row i has the ids 0, i % 90 + 1 and i % 7 more. */
+static void make(int n, Dataset *d) {
+    Buf b = {.arena = arena};
+    Err e;
+    for (int i = 0; i < n; i++) {
+        char ids[64];
+        int at = snprintf(ids, sizeof ids, "0, %d", i % 90 + 1);
+        for (int k = 0; k < i % 7; k++) at += snprintf(ids + at, sizeof ids - (size_t)at, ", %d", k);
+        ASSERT_OK(buf_printf(&b, &e, "{\"input_ids\": [%s], \"labels\": [%s]}\n", ids, ids), e);
+    }
+    ASSERT_OK(load(b.data, d, &e), e);
+}
+
+static void split_is_a_function_of_the_seed(void **state) {
+    (void)state;
+    Err e = {0};
+    Dataset all, train, val, train2, val2;
+    make(100, &all);
+    ASSERT_OK(dataset_split(arena, &all, 0.105, 1, &train, &val, &e), e);
+    assert_int_equal(val.n_rows, 11);
+    assert_int_equal(train.n_rows, 89);
+    assert_int_equal(all.n_rows, 100);
+    uint8_t seen[100] = {0};
+    for (int64_t i = 0; i < val.n_rows; i++) {
+        seen[val.rows[i].number]++;
+        if (i > 0) assert_true(val.rows[i].line > val.rows[i - 1].line);
+    }
+    for (int64_t i = 0; i < train.n_rows; i++) seen[train.rows[i].number]++;
+    for (int i = 0; i < 100; i++) assert_int_equal(seen[i], 1);
+    assert_int_equal(train.ledger[0].read + val.ledger[0].read, all.ledger[0].read);
+    assert_int_equal(train.ledger[0].rows, 89);
+    ASSERT_OK(dataset_split(arena, &all, 11, 1, &train2, &val2, &e), e);
+    for (int i = 0; i < 11; i++) assert_int_equal(val.rows[i].number, val2.rows[i].number);
+    ASSERT_OK(dataset_split(arena, &all, 11, 2, &train2, &val2, &e), e);
+    int equal = 0;
+    for (int i = 0; i < 11; i++) equal += val.rows[i].number == val2.rows[i].number;
+    assert_true(equal < 11);
+    ASSERT_OK(dataset_split(arena, &all, 0, 1, &train, &val, &e), e);
+    assert_int_equal(val.n_rows, 0);
+    assert_int_equal(train.n_rows, 100);
+    ASSERT_FAILS(dataset_split(arena, &all, 100, 1, &train, &val, &e), e, ERR_CONFIG, "leaves no row to train on");
+    ASSERT_FAILS(dataset_split(arena, &all, 0.999, 1, &train, &val, &e), e, ERR_CONFIG, "leaves no row");
+    ASSERT_FAILS(dataset_split(arena, &all, 1e12, 1, &train, &val, &e), e, ERR_CONFIG, "leaves no row");
+}
+
+/* Every row must be drawn about equally often. */
+static void split_is_even(void **state) {
+    (void)state;
+    enum { ROWS = 20, SEEDS = 2000, HELD = 5 };
+    Dataset all, train, val;
+    int drawn[ROWS] = {0};
+    Err e;
+    make(ROWS, &all);
+    ArenaMark mark = arena_mark(arena);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        ASSERT_OK(dataset_split(arena, &all, HELD, seed, &train, &val, &e), e);
+        for (int i = 0; i < HELD; i++) drawn[val.rows[i].number]++;
+        arena_reset(arena, mark);
+    }
+    /* mean 500, standard deviation sqrt(2000 * 1/4 * 3/4) = 19.4; 6 of them */
+    for (int i = 0; i < ROWS; i++) assert_in_range(drawn[i], 500 - 116, 500 + 116);
+}
+
+static void limits(void **state) {
+    (void)state;
+    Err e = {0};
+    Dataset d;
+    make(14, &d); /* lengths 2 3 4 5 6 7 8, twice */
+    int64_t read = d.ledger[0].read;
+    ASSERT_FAILS(
+        dataset_limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
+        "rows.jsonl:7: a row of 8 tokens, sequence_len is 7; raise sequence_len, or set excess_length_strategy");
+    ASSERT_FAILS(dataset_limit(&d, 7, EXCESS_RAISE, "the model's context", &e), e, ERR_DATA, "never cut");
+    ASSERT_OK(dataset_limit(&d, 8, EXCESS_RAISE, "sequence_len", &e), e);
+    assert_int_equal(d.n_rows, 14);
+    ASSERT_OK(dataset_limit(&d, 6, EXCESS_DROP, "sequence_len", &e), e);
+    assert_int_equal(d.n_rows, 10);
+    assert_int_equal(d.ledger[0].dropped, 30);
+    assert_int_equal(d.ledger[0].rows_dropped, 4);
+    assert_int_equal(d.ledger[0].read, read);
+    assert_int_equal(d.rows[5].line, 8);
+    ASSERT_OK(dataset_limit(&d, 4, EXCESS_TRUNCATE, "sequence_len", &e), e);
+    assert_int_equal(d.n_rows, 10);
+    assert_int_equal(dataset_longest(&d), 4);
+    assert_int_equal(d.ledger[0].rows_cut, 4);
+    assert_int_equal(d.ledger[0].dropped, 36);
+    assert_int_equal(d.ledger[0].read, read);
+    assert_int_equal(d.ledger[0].trained + d.ledger[0].masked, dataset_tokens(&d));
+    assert_int_equal(d.rows[4].trained, 3);
+    ASSERT_FAILS(dataset_limit(&d, 1, EXCESS_DROP, "sequence_len", &e), e, ERR_DATA, "all 10 rows are longer");
+    Buf b = {.arena = arena};
+    make(14, &d);
+    ASSERT_OK(dataset_limit(&d, 6, EXCESS_DROP, "sequence_len", &e), e);
+    ASSERT_OK(dataset_print_ledger(&d, &b, &e), e);
+    assert_non_null(
+        strstr(b.data, "(tokens): 10 rows, 70 tokens read = 30 trained + 10 masked + 30 dropped, 4 rows left out\n"));
+}
+
+static void a_cut_row_needs_a_trained_token(void **state) {
+    (void)state;
+    Err e;
+    Dataset d;
+    ASSERT_OK(load("{\"input_ids\": [1, 2, 3, 4], \"labels\": [-100, -100, -100, 4]}\n", &d, &e), e);
+    ASSERT_FAILS(dataset_limit(&d, 3, EXCESS_TRUNCATE, "sequence_len", &e), e, ERR_DATA,
+                 "rows.jsonl:1: no trained token is left after cutting 4 tokens to 3");
+}
+
+static void several_sources(void **state) {
+    (void)state;
+    Err e;
+    Dataset d;
+    char *other = support_path(arena, folder, "other.jsonl");
+    const char *one = "{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n",
+               *two = "{\"input_ids\": [3, 4, 5], \"labels\": [3, -100, 5]}\n";
+    support_write(path, one, strlen(one));
+    support_write(other, two, strlen(two));
+    DataSource sources[] = {{.path = path}, {.path = other, .type = "tokens"}};
+    DataContext context = {.vocab = 6};
+    ASSERT_OK(dataset_load(arena, sources, 2, &context, &d, &e), e);
+    assert_int_equal(d.n_rows, 2);
+    assert_int_equal(d.rows[1].source, 1);
+    assert_int_equal(d.rows[1].line, 1);
+    assert_int_equal(d.ledger[1].masked, 2);
+    context.vocab = 5;
+    ASSERT_FAILS(dataset_load(arena, sources, 2, &context, &d, &e), e, ERR_DATA, "other.jsonl:1: input id number 2");
+}
+
+static void hash_sees_the_data_alone(void **state) {
+    (void)state;
+    Err e;
+    Dataset d;
+    static const char *const texts[] = {
+        "{\"input_ids\": [1, 2, 3], \"labels\": [1, 2, 3]}\n",
+        "\n{\"labels\": [-100, 2, 3],   \"input_ids\": [1, 2, 3]}\n", /* the same data */
+        "{\"input_ids\": [1, 2, 4], \"labels\": [1, 2, 4]}\n",
+        "{\"input_ids\": [1, 2, 3], \"labels\": [1, -100, 3]}\n",
+        "{\"input_ids\": [1, 2, 3], \"labels\": [1, 2, 3]}\n{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n",
+    };
+    Hash128 first = {0}, h;
+    for (int i = 0; i < 5; i++) {
+        ASSERT_OK(load(texts[i], &d, &e), e);
+        ASSERT_OK(dataset_hash(arena, &d, &h, &e), e);
+        if (i == 0) first = h;
+        assert_true((h.lo == first.lo && h.hi == first.hi) == (i < 2));
+    }
+}
+
+static void strategies(void **state) {
+    (void)state;
+    assert_int_equal(excess_strategy("raise"), EXCESS_RAISE);
+    assert_int_equal(excess_strategy("drop"), EXCESS_DROP);
+    assert_int_equal(excess_strategy("truncate"), EXCESS_TRUNCATE);
+}
+
+/* Every prefix of a file, and every byte changed: an error with the file's name, or data. */
+static void damaged_files(void **state) {
+    (void)state;
+    static const char bytes[] = {0, '"', '[', ']', '{', '}', ',', ':', '-', '9', '\\', '\n', '\x80', 'e'};
+    const char *text =
+        "{\"input_ids\": [1, 2, 3], \"labels\": [1, -100, 3]}\n{\"labels\": [7, 8], \"input_ids\": [7, 8]}\n";
+    size_t len = strlen(text);
+    DataContext context = {.vocab = 100};
+    DataSource source = {.path = path};
+    Dataset d;
+    Err e;
+    char damaged[256];
+    ArenaMark mark = arena_mark(arena);
+    for (size_t at = 0; at < len; at++) {
+        for (size_t b = 0; b <= sizeof bytes; b++) {
+            memcpy(damaged, text, len);
+            if (b < sizeof bytes) damaged[at] = bytes[b];
+            support_write(path, damaged, b < sizeof bytes ? len : at);
+            Status st = dataset_load(arena, &source, 1, &context, &d, &e);
+            if (st != OK) {
+                assert_int_equal(st, ERR_DATA);
+                assert_non_null(strstr(e.message, "rows.jsonl"));
+            }
+            arena_reset(arena, mark);
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(tokens_are_taken_as_they_are, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_rows_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(columns_and_types, setup, teardown),
+        cmocka_unit_test_setup_teardown(split_is_a_function_of_the_seed, setup, teardown),
+        cmocka_unit_test_setup_teardown(split_is_even, setup, teardown),
+        cmocka_unit_test_setup_teardown(limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cut_row_needs_a_trained_token, setup, teardown),
+        cmocka_unit_test_setup_teardown(several_sources, setup, teardown),
+        cmocka_unit_test_setup_teardown(hash_sees_the_data_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(strategies, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_files, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
