@@ -95,8 +95,8 @@ static Status choose_type(Loader *l, const Json *row, Err *e) {
             FAIL(e, ERR_CONFIG, "%s: type: got '%.80s', expected one of %s", s->where != NULL ? s->where : s->path,
                  s->type, format_names());
     }
-    CHECK(!l->type->needs_tokenizer || l->sink.context->tokenizer != NULL, "rows of type %s without a tokenizer",
-          l->type->name);
+    if (l->type->needs_tokenizer && l->sink.context->tokenizer == NULL)
+        FAIL(e, ERR_DATA, "rows of type %s need the model's tokenizer, and this model has none", l->type->name);
     return check_named(s, l->type, e);
 }
 

@@ -116,7 +116,6 @@ static void columns_and_types(void **state) {
     ASSERT_OK(load_source(renamed, source, &d, &e), e);
     assert_string_equal(d.types[0], "tokens");
     ASSERT_OK(load_source(plain, (DataSource){.type = ""}, &d, &e), e);
-    source.type = "text";
     ASSERT_FAILS(load_source(plain, (DataSource){.type = "chat", .where = "c.yaml:3:5"}, &d, &e), e, ERR_CONFIG,
                  "c.yaml:3:5: type: got 'chat', expected one of prompt_completion, text, tokens");
     source = (DataSource){.type = "tokens", .where = "c.yaml:3:5"};
@@ -129,6 +128,8 @@ static void columns_and_types(void **state) {
                  "chat rows are not in this version");
     ASSERT_FAILS(load_source("{\"text\": \"a\", \"input_ids\": [1], \"labels\": [1]}\n", (DataSource){0}, &d, &e), e,
                  ERR_DATA, "fit more than one row type");
+    ASSERT_FAILS(load_source("{\"text\": \"a\"}\n", (DataSource){0}, &d, &e), e, ERR_DATA,
+                 "need the model's tokenizer");
     for (int i = 0; i < FORMAT_COUNT; i++) assert_non_null(strstr(format_names(), FORMATS[i].name));
 }
 
