@@ -2,7 +2,8 @@
  * twice, depth, escapes of surrogates without their partner, finite numbers. The only file that knows yajl.
  *
  * A container under construction lives on a stack of open containers, each with a growing run of children on one shared
- * pile; when it closes, its children move into arrays of exact size. */
+ * pile; when it closes, its children move into arrays of exact size. Strings are laid end to end in chunks: a vocabulary
+ * has hundreds of thousands of short ones. */
 #include "base/json.h"
 
 #include "base/file.h"
@@ -15,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <yajl/yajl_parse.h>
+
+enum { CHUNK_BYTES = 1 << 16, NUMBER_BYTES = 512, PROBES_MAX = 64 };
 
 typedef struct Open {
     JsonType type;
@@ -31,6 +34,8 @@ typedef struct Parse {
     yajl_handle handle;
     Open open[JSON_DEPTH_MAX];
     int depth;
+    char *chunk; /* where the next string goes */
+    size_t chunk_room;
     Json *pile;
     size_t n_pile, cap_pile;
     JsonString *keys;
@@ -92,7 +97,7 @@ static int on_boolean(void *ctx, int value) {
 
 static int on_number(void *ctx, const char *s, size_t len) {
     Parse *p = ctx;
-    char text[512], *end;
+    char text[NUMBER_BYTES], *end;
     Json v = {.type = JSON_REAL, .offset = offset_now(p)};
     if (len >= sizeof text) return fail_at(p, v.offset, "a number of more than 500 digits") == OK;
     memcpy(text, s, len);
@@ -110,10 +115,19 @@ static int on_number(void *ctx, const char *s, size_t len) {
 }
 
 static int take_string(Parse *p, const unsigned char *s, size_t len, JsonString *out) {
-    char *copy;
-    p->status = arena_strndup(p->a, (const char *)s, len, &copy, p->e);
-    if (p->status != OK) return 0;
-    *out = (JsonString){.s = copy, .len = len};
+    if (p->chunk_room <=
+        len) { /* decoded, a string is shorter than its source: a chunk never needs more than the text */
+        size_t chunk = p->len < CHUNK_BYTES ? p->len : CHUNK_BYTES;
+        if (chunk <= len) chunk = len + 1;
+        p->status = arena_alloc(p->a, chunk, 1, &p->chunk, p->e);
+        if (p->status != OK) return 0;
+        p->chunk_room = chunk;
+    }
+    if (len > 0) memcpy(p->chunk, s, len);
+    p->chunk[len] = 0;
+    *out = (JsonString){.s = p->chunk, .len = len};
+    p->chunk += len + 1;
+    p->chunk_room -= len + 1;
     return 1;
 }
 
@@ -145,30 +159,61 @@ static bool same_string(const JsonString *a, const JsonString *b) {
     return a->len == b->len && memcmp(a->s, b->s, a->len) == 0;
 }
 
-/* Index of a key that occurs earlier too, or n. */
-static Status find_twice(Parse *p, const JsonString *keys, size_t n, size_t *twice) {
-    *twice = n;
-    if (n <= 8) {
-        for (size_t i = 1; i < n; i++) {
-            for (size_t j = 0; j < i; j++) {
-                if (same_string(&keys[i], &keys[j])) *twice = i;
-            }
-        }
-        return OK;
+static int by_text(const void *pa, const void *pb) {
+    const JsonString *a = *(const JsonString *const *)pa, *b = *(const JsonString *const *)pb;
+    int c = memcmp(a->s, b->s, a->len < b->len ? a->len : b->len);
+    if (c != 0) return c;
+    if (a->len != b->len) return a->len < b->len ? -1 : 1;
+    return (a > b) - (a < b); /* equal keys in source order */
+}
+
+/* The slow way, for keys that all fall on one place of the table (made so on purpose): never quadratic. */
+static Status find_twice_sorted(Parse *p, const JsonString *keys, size_t n, size_t *twice) {
+    const JsonString **order;
+    TRY(arena_alloc(p->work, n, sizeof *order, &order, p->e));
+    for (size_t i = 0; i < n; i++) order[i] = &keys[i];
+    qsort(order, n, sizeof *order, by_text);
+    for (size_t i = 1; i < n; i++) {
+        size_t at = (size_t)(order[i] - keys);
+        if (same_string(order[i], order[i - 1]) && at < *twice) *twice = at;
     }
+    return OK;
+}
+
+/* Enters keys into a table until one is there already, or one is too far from its place. */
+static Status find_twice_hashed(Parse *p, const JsonString *keys, size_t n, size_t *twice) {
     size_t cap = 16;
     while (cap < n * 2) cap *= 2;
     uint32_t *table; /* index + 1 */
-    ArenaMark mark = arena_mark(p->work);
     TRY(arena_alloc(p->work, cap, sizeof *table, &table, p->e));
-    for (size_t i = 0; i < n && *twice == n; i++) {
+    for (size_t i = 0; i < n; i++) {
         size_t at = (size_t)hash128(keys[i].s, keys[i].len).lo & (cap - 1);
-        for (; table[at] != 0; at = (at + 1) & (cap - 1)) {
-            if (same_string(&keys[i], &keys[table[at] - 1])) *twice = i;
+        for (int probes = 0; table[at] != 0; at = (at + 1) & (cap - 1), probes++) {
+            if (same_string(&keys[i], &keys[table[at] - 1])) {
+                *twice = i;
+                return OK;
+            }
+            if (probes == PROBES_MAX) return find_twice_sorted(p, keys, n, twice);
         }
         table[at] = (uint32_t)(i + 1);
     }
-    arena_reset(p->work, mark);
+    return OK;
+}
+
+/* The first key that occurs earlier too, or n. */
+static Status find_twice(Parse *p, const JsonString *keys, size_t n, size_t *twice) {
+    *twice = n;
+    if (n > 8) {
+        ArenaMark mark = arena_mark(p->work);
+        Status st = find_twice_hashed(p, keys, n, twice);
+        arena_reset(p->work, mark);
+        return st;
+    }
+    for (size_t i = 1; i < n; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (*twice == n && same_string(&keys[i], &keys[j])) *twice = i;
+        }
+    }
     return OK;
 }
 
@@ -216,7 +261,9 @@ static int hex_value(const char *s) {
 /* Backslashes are legal inside strings only, so surrogate escapes can be paired without lexing. */
 static Status check_surrogates(Parse *p) {
     for (size_t i = 0; i + 1 < p->len; i++) {
-        if (p->text[i] != '\\') continue;
+        const char *next = memchr(p->text + i, '\\', p->len - 1 - i);
+        if (next == NULL) return OK;
+        i = (size_t)(next - p->text);
         if (p->text[i + 1] != 'u' || i + 6 > p->len) {
             i++;
             continue;
@@ -249,9 +296,12 @@ static Status yajl_failed(Parse *p) {
 }
 
 static Status parse_with(Parse *p) {
+    if (p->len >= 3 && memcmp(p->text, "\xEF\xBB\xBF", 3) == 0)
+        return fail_at(p, 0, "a byte order mark; save the file as UTF-8 without one");
     size_t valid = utf8_valid_prefix(p->text, p->len);
     if (valid < p->len) return fail_at(p, valid, "bytes that are no valid UTF-8");
     TRY(check_surrogates(p));
+    yajl_config(p->handle, yajl_dont_validate_strings, 1); /* validated as a whole just now */
     if (yajl_parse(p->handle, (const unsigned char *)p->text, p->len) != yajl_status_ok) return yajl_failed(p);
     p->ended = true;
     if (yajl_complete_parse(p->handle) != yajl_status_ok) return yajl_failed(p);
@@ -277,14 +327,21 @@ static Status parse(Arena *a, const char *name, int64_t first_line, const char *
     p->len = len;
     p->first_line = first_line;
     p->e = e;
+    ArenaMark mark = arena_mark(a);
     p->handle = yajl_alloc(&CALLBACKS, NULL, p);
     if (p->handle == NULL)
         st = err_set(e, ERR_OOM, __FILE__, __LINE__, "out of memory: %s cannot be parsed", name);
     else
         st = parse_with(p);
     if (p->handle != NULL) yajl_free(p->handle);
-    if (st == OK) st = arena_alloc(a, 1, sizeof(Json), out, e);
-    if (st == OK) **out = p->root;
+    Json *root;
+    if (st == OK) st = ARENA_NEW(a, 1, root, e);
+    if (st == OK) {
+        *root = p->root;
+        *out = root;
+    } else {
+        arena_reset(a, mark);
+    }
     arena_close(work);
     return st;
 }

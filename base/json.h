@@ -1,8 +1,9 @@
 /* json.h: strict JSON in and out (RFC 8259). yajl does the lexing; json.c is the only file that knows it.
  *
- * Refused, each with line and column: duplicate keys in one object, nesting deeper than JSON_DEPTH_MAX, invalid UTF-8,
- * unpaired surrogate escapes, anything after the value. Strings may hold NUL (use len). Numbers keep their source text;
- * an integer that fits int64 is JSON_INT, all else JSON_REAL (finite; overflow to infinity is refused). */
+ * Refused, each with line and column: duplicate keys in one object, nesting deeper than JSON_DEPTH_MAX, invalid UTF-8, a
+ * byte order mark, unpaired surrogate escapes, anything after the value. Strings may hold NUL (use len). A number without
+ * fraction or exponent that fits int64 is JSON_INT, all else JSON_REAL (finite; overflow to infinity and more than 511
+ * digits are refused). */
 #ifndef LORAC_BASE_JSON_H
 #define LORAC_BASE_JSON_H
 
@@ -20,8 +21,8 @@ typedef struct JsonString {
 
 struct Json {
     JsonType type;
-    uint32_t n;     /* elements of an array, members of an object */
-    uint64_t offset; /* byte offset in the source, near the value: json_where turns it into line and column */
+    uint32_t n;      /* elements of an array, members of an object */
+    uint64_t offset; /* byte offset in the source: the end of a plain value, just after the bracket of a list */
     union {
         bool boolean;
         int64_t integer;
@@ -34,17 +35,20 @@ struct Json {
     };
 };
 
-/* Parses len bytes. name is used in messages ("name:line:col: ..."). The tree lives in the arena; strings are copies. */
+/* Parses len bytes. name is used in messages ("name:line:col: ...", columns count characters). The tree lives in the
+ * arena; strings are copies. On failure nothing stays in the arena. */
 Status json_parse(Arena *a, const char *name, const char *text, size_t len, Json **out, Err *e);
 /* Same, but messages start "name:LINE:COL" with LINE counted from first_line: for one line of a JSONL file. */
-Status json_parse_line(Arena *a, const char *name, int64_t first_line, const char *text, size_t len, Json **out, Err *e);
+Status json_parse_line(Arena *a, const char *name, int64_t first_line, const char *text, size_t len, Json **out,
+                       Err *e);
 /* Reads and parses a file of at most max_bytes. */
 Status json_read(Arena *a, const char *path, size_t max_bytes, Json **out, Err *e);
 
-/* Member of an object, or NULL (also when obj is NULL or no object). Linear for small objects; json_index for big. */
+/* Member of an object, or NULL (also when obj is NULL or no object). Linear in the members. */
 const Json *json_get(const Json *obj, const char *key);
 /* Typed access with a message naming `what` (for example the file) and the key. Missing or of another type: error. */
-Status json_want_int(const Json *obj, const char *what, const char *key, int64_t min, int64_t max, int64_t *out, Err *e);
+Status json_want_int(const Json *obj, const char *what, const char *key, int64_t min, int64_t max, int64_t *out,
+                     Err *e);
 Status json_want_real(const Json *obj, const char *what, const char *key, double *out, Err *e);
 Status json_want_string(const Json *obj, const char *what, const char *key, JsonString *out, Err *e);
 Status json_want_bool(const Json *obj, const char *what, const char *key, bool *out, Err *e);
@@ -54,7 +58,7 @@ bool json_is_string(const Json *v, const char *s);
 const char *json_type_name(JsonType t);
 
 /* Writing: text goes to a Buf. Strings are written with minimal escapes (ensure_ascii off), invalid UTF-8 bytes as
- * U+FFFD. Reals are written with the shortest digits that read back equal (%.17g at most), never inf or nan (null). */
+ * U+FFFD. Reals are written with the fewest digits that read back equal, and a point or exponent; inf and nan as null. */
 Status json_put_string(Buf *b, const char *s, size_t len, Err *e);
 Status json_put_real(Buf *b, double v, Err *e);
 Status json_put_value(Buf *b, const Json *v, Err *e); /* compact: no spaces */
