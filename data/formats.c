@@ -1,0 +1,101 @@
+/* formats.c: see formats.h.
+ *
+ * prompt_completion  BOS iff the model wants one, ids(prompt), ids(completion) as a continuation, end token. Prompt and
+ *                    completion are tokenized apart, because that is what the model meets at inference: the prompt's ids are
+ *                    fixed before the completion exists. Completion and end token are trained.
+ * text               BOS iff the model wants one, ids(text), end token; all trained.
+ * tokens             input_ids as they are; labels[i] is input_ids[i] (trained) or -100 (not). Nothing is added.
+ * In every type the first id of the row has no context and is not trained, whatever its label says: Hugging Face's loss
+ * shifts the labels by one and never reads the first. */
+#include "data/formats.h"
+
+#include "data/tokenizer.h"
+
+#include <string.h>
+
+#define BIT(field) (1u << FIELD_##field)
+
+static Status add_ids(RowSink *s, const int32_t *ids, size_t n, bool trained, Err *e) {
+    TRY(arena_grow(s->ids_arena, &s->ids, &s->cap_ids, s->n, s->n + n, sizeof *s->ids, e));
+    TRY(arena_grow(s->trained_arena, &s->trained, &s->cap_trained, s->n, s->n + n, sizeof *s->trained, e));
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= s->context->vocab)
+            FAIL(e, ERR_DATA, "token id %d is outside the model's vocabulary of %lld", ids[i],
+                 (long long)s->context->vocab);
+        s->ids[s->n] = ids[i];
+        s->trained[s->n] = trained && s->n > s->row_start;
+        s->n++;
+    }
+    return OK;
+}
+
+/* Text with special tokens parsed, as at inference. */
+static Status add_text(RowSink *s, const JsonString *text, unsigned flags, bool trained, Err *e) {
+    int32_t *ids;
+    size_t n;
+    TRY(tokenizer_encode(s->context->tokenizer, s->scratch, text->s, text->len, TOKENIZER_SPECIAL | flags, &ids, &n,
+                         e));
+    return add_ids(s, ids, n, trained, e);
+}
+
+static Status add_end(RowSink *s, Err *e) {
+    int32_t end = tokenizer_eos(s->context->tokenizer);
+    if (end < 0)
+        FAIL(e, ERR_DATA,
+             "the model's tokenizer names no end token (eos); rows of type tokens can be used without one");
+    return add_ids(s, &end, 1, true, e);
+}
+
+static Status add_prompt_completion(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
+    TRY(add_text(s, &values[FIELD_PROMPT]->string, TOKENIZER_BOS, false, e));
+    TRY(add_text(s, &values[FIELD_COMPLETION]->string, TOKENIZER_CONTINUATION, true, e));
+    return add_end(s, e);
+}
+
+static Status add_whole_text(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
+    TRY(add_text(s, &values[FIELD_TEXT]->string, TOKENIZER_BOS, true, e));
+    return add_end(s, e);
+}
+
+static Status add_tokens(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
+    const Json *ids = values[FIELD_INPUT_IDS], *labels = values[FIELD_LABELS];
+    if (ids->n != labels->n)
+        FAIL(e, ERR_DATA, "%u input ids but %u labels: there must be one label per id", ids->n, labels->n);
+    for (uint32_t i = 0; i < ids->n; i++) {
+        const Json *id = &ids->list.items[i], *label = &labels->list.items[i];
+        if (id->type != JSON_INT || id->integer < 0 || id->integer >= s->context->vocab)
+            FAIL(e, ERR_DATA, "input id number %u must be a whole number from 0 to %lld (the model's vocabulary)", i,
+                 (long long)s->context->vocab - 1);
+        if (label->type != JSON_INT || (label->integer != id->integer && label->integer != -100))
+            FAIL(e, ERR_DATA, "label number %u must be the id itself (%lld) or -100 (not trained)", i,
+                 (long long)id->integer);
+        int32_t value = (int32_t)id->integer;
+        TRY(add_ids(s, &value, 1, label->integer != -100, e));
+    }
+    return OK;
+}
+
+const RowType FORMATS[] = {
+    {.name = "prompt_completion",
+     .fields = BIT(PROMPT) | BIT(COMPLETION),
+     .types = {[FIELD_PROMPT] = JSON_STRING, [FIELD_COMPLETION] = JSON_STRING},
+     .add = add_prompt_completion,
+     .needs_tokenizer = true},
+    {.name = "text",
+     .fields = BIT(TEXT),
+     .types = {[FIELD_TEXT] = JSON_STRING},
+     .add = add_whole_text,
+     .needs_tokenizer = true},
+    {.name = "tokens",
+     .fields = BIT(INPUT_IDS) | BIT(LABELS),
+     .types = {[FIELD_INPUT_IDS] = JSON_ARRAY, [FIELD_LABELS] = JSON_ARRAY},
+     .add = add_tokens},
+};
+const int FORMAT_COUNT = sizeof FORMATS / sizeof FORMATS[0];
+
+const RowType *format_find(const char *name) {
+    for (int i = 0; i < FORMAT_COUNT; i++) {
+        if (strcmp(FORMATS[i].name, name) == 0) return &FORMATS[i];
+    }
+    return NULL;
+}
