@@ -19,6 +19,7 @@
 typedef struct Fixture {
     Arena *a;
     char folder[256];
+    char *data; /* of the last get_file */
     Err e;
 } Fixture;
 
@@ -70,9 +71,8 @@ static inline void put_file(const char *path, const void *data, size_t bytes) {
 }
 
 static inline char *get_file(Fixture *f, const char *path, size_t *bytes) {
-    char *data = NULL;
-    GOOD(f, file_read(f->a, path, 1 << 26, &data, bytes, &f->e));
-    return data;
+    GOOD(f, file_read(f->a, path, 1 << 26, &f->data, bytes, &f->e));
+    return f->data;
 }
 
 static inline void same_files(Fixture *f, const char *a, const char *b) {
