@@ -75,7 +75,8 @@ static Status parse_option(Arena *a, int argc, char **argv, int *at, unsigned fl
         const char *value = equals != NULL ? equals + 1 : argv[++*at];
         return add_override(a, out, arg + 2, len - 2, value, e);
     }
-    if (out->values[i] != NULL) FAIL(e, ERR_USAGE, "option '%s' is given twice", out->specs[i].name);
+    if (out->values[i] != NULL && (flags & ARGS_REPEAT) == 0)
+        FAIL(e, ERR_USAGE, "option '%s' is given twice", out->specs[i].name);
     if (out->specs[i].value_name == NULL) {
         if (equals != NULL) FAIL(e, ERR_USAGE, "option '%s' takes no value", out->specs[i].name);
         out->values[i] = "";
@@ -91,7 +92,7 @@ static Status parse_option(Arena *a, int argc, char **argv, int *at, unsigned fl
 
 Status args_parse(Arena *a, int argc, char **argv, const ArgSpec *specs, int n_specs, unsigned flags, int min, int max,
                   Args *out, Err *e) {
-    *out = (Args){.specs = specs, .n_specs = n_specs};
+    *out = (Args){.specs = specs, .n_specs = n_specs, .argc = argc, .argv = argv};
     bool options = true;
     TRY(arena_alloc(a, (size_t)n_specs, sizeof(char *), &out->values, e));
     TRY(arena_alloc(a, (size_t)argc, sizeof(char *), &out->positional, e));
@@ -122,6 +123,27 @@ const char *args_get(const Args *args, const char *name) {
 }
 
 bool args_has(const Args *args, const char *name) { return args_get(args, name) != NULL; }
+
+Status args_all(Arena *a, const Args *args, const char *name, const char *const **out, int *n, Err *e) {
+    const char **values;
+    size_t len = strlen(name);
+    *n = 0;
+    TRY(arena_alloc(a, (size_t)args->argc, sizeof *values, &values, e));
+    for (int i = 1; i < args->argc && strcmp(args->argv[i], "--") != 0; i++) {
+        const char *arg = args->argv[i];
+        if (strncmp(arg, name, len) == 0 && arg[len] == '=') {
+            values[(*n)++] = arg + len + 1;
+            continue;
+        }
+        const char *equals = strchr(arg, '=');
+        int spec = equals == NULL && arg[0] == '-' ? spec_index(args, arg, strlen(arg)) : -1;
+        if (spec < 0 || args->specs[spec].value_name == NULL) continue;
+        if (strcmp(arg, name) == 0) values[(*n)++] = args->argv[i + 1];
+        i++; /* the option's value */
+    }
+    *out = values;
+    return OK;
+}
 
 Status args_int(const Args *args, const char *name, int64_t min, int64_t max, int64_t *out, Err *e) {
     const char *s = args_get(args, name);

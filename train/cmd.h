@@ -40,12 +40,15 @@ typedef struct ArgSpec {
     const char *value_name;
 } ArgSpec;
 
+enum { ARGS_REPEAT = 2 };    /* an option may be given several times: args_get has the last, args_all has all */
 enum { ARGS_OVERRIDES = 1 }; /* unknown "--some-key value" and "key=value" become config overrides */
 
 typedef struct Args {
     const ArgSpec *specs;
     int n_specs;
     const char **values; /* by spec: the value, "" for a flag given, NULL for not given */
+    int argc;            /* what was parsed, for args_all */
+    char **argv;
     char **positional;
     int n_positional;
     char **overrides; /* "key=value" with the key in config spelling */
@@ -59,6 +62,8 @@ Status args_parse(Arena *a, int argc, char **argv, const ArgSpec *specs, int n_s
 /* The value of an option, or NULL. The name must be in specs (CHECK). */
 const char *args_get(const Args *args, const char *name);
 bool args_has(const Args *args, const char *name);
+/* Every value of an option that may repeat, in order. */
+Status args_all(Arena *a, const Args *args, const char *name, const char *const **out, int *n, Err *e);
 /* Number options with a range; *out keeps its value when the option is not given. */
 Status args_int(const Args *args, const char *name, int64_t min, int64_t max, int64_t *out, Err *e);
 Status args_real(const Args *args, const char *name, double min, double max, double *out, Err *e);

@@ -1,0 +1,180 @@
+/* cmd_generate.c: lorac generate: continue a prompt, or the prompts of a file. */
+#include "train/generate.h"
+#include "train/tokenizer_load.h"
+
+#include "base/file.h"
+#include "base/json.h"
+
+#include <string.h>
+
+const char cmd_generate_help[] =
+    "usage: lorac generate --base M [--adapter DIR] --prompt TEXT [options]\n"
+    "       lorac generate --base M [--adapter DIR] --data F [--field-prompt C] [options]\n"
+    "\n"
+    "Continues a prompt with a base or merged model, or base + adapter. Without --prompt and --data the prompt is read from\n"
+    "standard input. Special tokens written in the prompt are parsed; BOS is added iff the model wants one.\n"
+    "\n"
+    "  --base M            GGUF file or model folder\n"
+    "  --adapter DIR       PEFT adapter folder\n"
+    "  --prompt TEXT       the prompt; \\n stays as it is: use your shell's quoting for line breaks\n"
+    "  --data F            JSONL file: one answer a row, as JSON lines {\"row\",\"prompt\",\"text\",\"tokens\",\"stop\"}\n"
+    "  --field-prompt C    column of the prompt (default: prompt)\n"
+    "  --max-tokens N      at most N tokens (default 128)\n"
+    "  --temperature X     0: greedy (default 0)\n"
+    "  --top-k N           only the N most likely tokens (0: all)\n"
+    "  --top-p X           the smallest set of tokens with this probability (1: all)\n"
+    "  --min-p X           only tokens with at least X times the probability of the likeliest (0: all)\n"
+    "  --seed N            of the draws (default 0): equal inputs give equal answers\n"
+    "  --stop TEXT         ends the answer before this text; may be given several times\n"
+    "  --json              one JSON object instead of text\n"
+    "  --compute-dtype D   auto (bf16), bf16 or fp32\n"
+    "  --threads N         threads (default: all processors)\n";
+
+static const ArgSpec SPECS[] = {{"--base", "M"},        {"--adapter", "DIR"},     {"--prompt", "TEXT"},
+                                {"--data", "F"},        {"--field-prompt", "C"},  {"--max-tokens", "N"},
+                                {"--temperature", "X"}, {"--top-k", "N"},         {"--top-p", "X"},
+                                {"--min-p", "X"},       {"--seed", "N"},          {"--stop", "TEXT"},
+                                {"--json", NULL},       {"--compute-dtype", "D"}, {"--threads", "N"}};
+enum { N_SPECS = sizeof SPECS / sizeof SPECS[0], PROMPT_MAX_BYTES = 1 << 26, LINE_MAX_BYTES = 1 << 26 };
+
+typedef struct GenerateJob {
+    Ctx *ctx;
+    const Args *args;
+    Session session;
+    Adapter *adapter;
+    Decoder decoder;
+    Tokenizer *tokenizer;
+    GenerateOptions options;
+    FileMap data;
+} GenerateJob;
+
+static Status print_bytes(void *ctx, const char *bytes, size_t n, Err *e) {
+    FILE *out = ctx;
+    if (fwrite(bytes, 1, n, out) != n || fflush(out) != 0) FAIL(e, ERR_IO, "standard output cannot be written");
+    return OK;
+}
+
+static Status read_options(GenerateJob *job, Err *e) {
+    const Args *args = job->args;
+    GenerateOptions *o = &job->options;
+    int64_t seed = 0;
+    *o = (GenerateOptions){.max_tokens = 128, .sampling = {.top_p = 1.0}};
+    TRY(args_int(args, "--max-tokens", 1, 1 << 24, &o->max_tokens, e));
+    TRY(args_real(args, "--temperature", 0.0, 100.0, &o->sampling.temperature, e));
+    TRY(args_int(args, "--top-k", 0, 1 << 24, &o->sampling.top_k, e));
+    TRY(args_real(args, "--top-p", 0.0, 1.0, &o->sampling.top_p, e));
+    TRY(args_real(args, "--min-p", 0.0, 1.0, &o->sampling.min_p, e));
+    TRY(args_int(args, "--seed", 0, INT64_MAX, &seed, e));
+    o->sampling.seed = (uint64_t)seed;
+    return args_all(job->ctx->arena, args, "--stop", &o->stops, &o->n_stops, e);
+}
+
+static Status open_all(GenerateJob *job, Err *e) {
+    const Args *args = job->args;
+    const char *base = args_get(args, "--base"), *adapter = args_get(args, "--adapter");
+    const char *dtype = args_get(args, "--compute-dtype");
+    SessionOptions so = {.base = base, .compute_dtype = dtype == NULL ? "auto" : dtype};
+    if (base == NULL) FAIL(e, ERR_USAGE, "generate: --base is needed (see lorac generate --help)");
+    TRY(args_int(args, "--threads", 1, 4096, &so.threads, e));
+    TRY(session_open(job->ctx, &so, &job->session, e));
+    TRY(tokenizer_load(job->ctx->arena, base, &job->tokenizer, e));
+    /* room for the answer and a long prompt; the whole context only where it is small */
+    int64_t context = job->session.base->config.max_positions, capacity = job->options.max_tokens + 4096;
+    if (capacity > context) capacity = context;
+    TRY(session_model(&job->session, capacity, e));
+    if (adapter != NULL) {
+        AdapterOptions ao = {0};
+        TRY(adapter_load(job->session.state, job->session.model, adapter, &ao, &job->adapter, e));
+    }
+    return decoder_open(&job->session, job->adapter, capacity, &job->decoder, e);
+}
+
+static Status print_json(GenerateJob *job, int64_t row, const char *prompt, size_t len, const Generated *g, Err *e) {
+    Buf b = {.arena = job->ctx->arena};
+    TRY(buf_puts(&b, "{", e));
+    if (row >= 0) TRY(buf_printf(&b, e, "\"row\":%lld,", (long long)row));
+    TRY(buf_puts(&b, "\"prompt\":", e));
+    TRY(json_put_string(&b, prompt, len, e));
+    TRY(buf_puts(&b, ",\"text\":", e));
+    TRY(json_put_string(&b, g->text.data, g->text.len, e));
+    TRY(buf_printf(&b, e, ",\"tokens\":%lld,\"stop\":\"%s\"}\n", (long long)g->tokens, stop_reason_name(g->reason)));
+    return print_bytes(job->ctx->log.out, b.data, b.len, e);
+}
+
+static Status one_prompt(GenerateJob *job, const char *prompt, size_t len, Err *e) {
+    Generated g;
+    FILE *out = job->ctx->log.out;
+    bool json = args_has(job->args, "--json");
+    TRY(generate(&job->decoder, job->tokenizer, job->ctx->arena, prompt, len, &job->options, json ? NULL : print_bytes,
+                 out, &g, e));
+    if (json) return print_json(job, -1, prompt, len, &g, e);
+    fputc('\n', out);
+    if (job->ctx->log.bar)
+        log_note(&job->ctx->log, "(%lld tokens of prompt in %.2f s, %lld of answer at %.1f tokens/s, %s)",
+                 (long long)g.prompt_tokens, g.prompt_s, (long long)g.tokens,
+                 g.answer_s > 0.0 ? (double)g.tokens / g.answer_s : 0.0, stop_reason_name(g.reason));
+    return OK;
+}
+
+static Status one_row(GenerateJob *job, int64_t line, int64_t row, const char *text, size_t len, Err *e) {
+    const char *path = args_get(job->args, "--data"), *field = args_get(job->args, "--field-prompt");
+    Json *j;
+    JsonString prompt;
+    Generated g;
+    char what[512];
+    TRY(json_parse_line(job->ctx->arena, path, line, text, len, &j, e));
+    snprintf(what, sizeof what, "%s:%lld", path, (long long)line);
+    TRY(json_want_string(j, what, field == NULL ? "prompt" : field, &prompt, e));
+    Status st = generate(&job->decoder, job->tokenizer, job->ctx->arena, prompt.s, prompt.len, &job->options, NULL,
+                         NULL, &g, e);
+    if (st != OK && st != ERR_STOPPED) return err_prefix(e, st, "%s", what);
+    TRY(st);
+    return print_json(job, row, prompt.s, prompt.len, &g, e);
+}
+
+/* Every non-empty line of the file is a row. */
+static Status all_rows(GenerateJob *job, Err *e) {
+    int64_t line = 1, row = 0;
+    TRY(file_map(args_get(job->args, "--data"), &job->data, e));
+    const char *text = (const char *)job->data.data;
+    for (size_t at = 0; at < job->data.size; line++) {
+        const char *end = memchr(text + at, '\n', job->data.size - at);
+        size_t n = end == NULL ? job->data.size - at : (size_t)(end - text) - at;
+        ArenaMark mark = arena_mark(job->ctx->arena);
+        if (n > 0 && !(n == 1 && text[at] == '\r')) TRY(one_row(job, line, row++, text + at, n, e));
+        arena_reset(job->ctx->arena, mark);
+        at += n + 1;
+    }
+    return OK;
+}
+
+static Status prompt_from_stdin(GenerateJob *job, Err *e) {
+    Buf b = {.arena = job->ctx->arena};
+    char chunk[4096];
+    size_t n;
+    while ((n = fread(chunk, 1, sizeof chunk, stdin)) > 0) {
+        if (b.len + n > PROMPT_MAX_BYTES) FAIL(e, ERR_DATA, "standard input: a prompt of more than 64 MB");
+        TRY(buf_add(&b, chunk, n, e));
+    }
+    if (b.len > 0 && b.data[b.len - 1] == '\n') b.len--;
+    if (b.len == 0) FAIL(e, ERR_USAGE, "generate: no prompt; give --prompt TEXT, --data F, or text on standard input");
+    return one_prompt(job, b.data, b.len, e);
+}
+
+Status cmd_generate(Ctx *ctx, int argc, char **argv, Err *e) {
+    Args args;
+    TRY(args_parse(ctx->arena, argc, argv, SPECS, N_SPECS, ARGS_REPEAT, 0, 0, &args, e));
+    GenerateJob job = {.ctx = ctx, .args = &args};
+    const char *prompt = args_get(&args, "--prompt"), *data = args_get(&args, "--data");
+    if (prompt != NULL && data != NULL) FAIL(e, ERR_USAGE, "generate: --prompt and --data exclude each other");
+    Status st = read_options(&job, e);
+    if (st == OK) st = open_all(&job, e);
+    if (st == OK && data != NULL) st = all_rows(&job, e);
+    if (st == OK && prompt != NULL) st = one_prompt(&job, prompt, strlen(prompt), e);
+    if (st == OK && prompt == NULL && data == NULL) st = prompt_from_stdin(&job, e);
+    file_unmap(&job.data);
+    decoder_close(&job.decoder);
+    tokenizer_close(job.tokenizer);
+    session_close(&job.session);
+    return st;
+}
