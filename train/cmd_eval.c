@@ -49,6 +49,7 @@ typedef struct EvalJob {
     Ctx *ctx;
     const Args *args;
     Session session;
+    Tokenizer *tokenizer;
     Adapter *adapter; /* NULL: base */
     Evaluator evaluator;
     EvalSet *sets;
@@ -77,11 +78,10 @@ static Status write_row(void *ctx, const DataRow *row, const int32_t *ids, const
 }
 
 static Status load_set(EvalJob *job, const DataSource *source, const char *name, Err *e) {
-    struct Tokenizer *tokenizer = NULL;
     Dataset d;
     bool tokens = source->type != NULL && strcmp(source->type, "tokens") == 0;
-    if (!tokens) TRY(tokenizer_load(job->ctx->arena, job->base, &tokenizer, e));
-    DataContext dc = {.tokenizer = tokenizer, .vocab = job->session.base->config.vocab_size};
+    if (!tokens) TRY(tokenizer_load(job->ctx->arena, job->base, &job->tokenizer, e));
+    DataContext dc = {.tokenizer = job->tokenizer, .vocab = job->session.base->config.vocab_size};
     TRY(dataset_load(job->ctx->arena, source, 1, &dc, &d, e));
     bool all = job->per_token != NULL && !job->trained_only;
     return eval_set_open(job->ctx->arena, name, &d, job->session.base->config.max_positions, all,
@@ -219,7 +219,9 @@ static Status eval_config(EvalJob *job, Err *e) {
     t.config = config;
     t.session = job->session;
     t.all_tokens = job->per_token != NULL && !job->trained_only;
-    TRY(trainer_data(&t, e));
+    Status st = trainer_data(&t, false, e);
+    job->tokenizer = t.tokenizer;
+    TRY(st);
     if (t.n_sets == 0)
         FAIL(e, ERR_CONFIG,
              "%s: the config names no held-out data (test_datasets, val_set_size); use --base and --data",
@@ -244,6 +246,7 @@ Status cmd_eval(Ctx *ctx, int argc, char **argv, Err *e) {
     Status st = args.n_positional == 1 ? eval_config(&job, e) : eval_files(&job, e);
     atomic_abort(job.per_token);
     evaluator_close(&job.evaluator);
+    tokenizer_close(job.tokenizer);
     session_close(&job.session);
     return st;
 }

@@ -50,6 +50,9 @@ typedef struct Trainer {
 
 /* plan_only: no output folder is made or read. */
 Status trainer_open(Ctx *ctx, Config *config, bool plan_only, Trainer *t, Err *e);
+/* The data of a run and nothing else, for `lorac data`. batches false: rows in file order, before the held-out split,
+ * dropping, cutting and packing. */
+Status trainer_open_data(Ctx *ctx, Config *config, bool batches, Trainer *t, Err *e);
 /* Trains to the end, or until a stop request (ERR_STOPPED after saving the last completed step). */
 Status trainer_run(Trainer *t, Err *e);
 void trainer_close(Trainer *t);
@@ -74,8 +77,10 @@ typedef struct MemoryPlan {
     uint64_t weights, state, activations, scratch, host, save, peak, mapped;
 } MemoryPlan;
 MemoryPlan trainer_memory(const Trainer *t);
-/* Opens tokenizer, datasets, held-out sets and batches. */
-Status trainer_data(Trainer *t, Err *e);
+/* Opens tokenizer, datasets, held-out sets and batches. rows_only: stops with t->train as read. */
+Status trainer_data(Trainer *t, bool rows_only, Err *e);
+/* Checks that need the base (context, adapter kind) and records what `auto` became. */
+Status trainer_check_config(Trainer *t, Err *e);
 /* Starts a new run folder, or goes on from the newest valid checkpoint, as the config says. */
 Status trainer_begin(Trainer *t, Err *e);
 /* Evaluates all held-out sets, writes their events, keeps the best adapter. */

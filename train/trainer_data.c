@@ -56,7 +56,7 @@ static void print_ledger(Trainer *t, const char *name, const Dataset *d) {
     log_note(&t->ctx->log, "%s\n%s", name, b.data);
 }
 
-Status trainer_data(Trainer *t, Err *e) {
+Status trainer_data(Trainer *t, bool rows_only, Err *e) {
     DataSource *sources, *tests;
     int n, n_tests;
     Dataset all, held_out;
@@ -68,6 +68,10 @@ Status trainer_data(Trainer *t, Err *e) {
         TRY(tokenizer_load(a, config_string(c, "base_model"), &t->tokenizer, e));
     DataContext dc = {.tokenizer = t->tokenizer, .vocab = t->session.base->config.vocab_size};
     TRY(dataset_load(a, sources, n, &dc, &all, e));
+    if (rows_only) {
+        t->train = all;
+        return OK;
+    }
     TRY(dataset_split(a, &all, config_real(c, "val_set_size"), (uint64_t)config_int(c, "seed"), &t->train, &held_out,
                       e));
     TRY(dataset_limit(&t->train, config_int(c, "sequence_len"),

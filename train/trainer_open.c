@@ -1,10 +1,12 @@
 /* trainer_open.c: everything up to the first step; the same for a run and for its plan. */
 #include "train/trainer.h"
 
+#include "data/tokenizer.h"
+
 #include <string.h>
 #include <unistd.h>
 
-static Status check_config(Trainer *t, Err *e) {
+Status trainer_check_config(Trainer *t, Err *e) {
     Config *c = t->config;
     int64_t context = t->session.base->config.max_positions, length = config_int(c, "sequence_len");
     if (length > context && config_is_set(c, "sequence_len"))
@@ -126,7 +128,7 @@ static Status check_memory(const Trainer *t, Err *e) {
         t->recompute ? "" : ", and so does gradient_checkpointing: true");
 }
 
-Status trainer_open(Ctx *ctx, Config *config, bool plan_only, Trainer *t, Err *e) {
+static Status open_session(Ctx *ctx, Config *config, Trainer *t, Err *e) {
     memset(t, 0, sizeof *t);
     t->ctx = ctx;
     t->config = config;
@@ -139,8 +141,17 @@ Status trainer_open(Ctx *ctx, Config *config, bool plan_only, Trainer *t, Err *e
                          .threads = config_int(config, "threads")};
     TRY(arena_open(&t->save, "save", e));
     TRY(session_open(ctx, &so, &t->session, e));
-    TRY(check_config(t, e));
-    TRY(trainer_data(t, e));
+    return trainer_check_config(t, e);
+}
+
+Status trainer_open_data(Ctx *ctx, Config *config, bool batches, Trainer *t, Err *e) {
+    TRY(open_session(ctx, config, t, e));
+    return trainer_data(t, !batches, e);
+}
+
+Status trainer_open(Ctx *ctx, Config *config, bool plan_only, Trainer *t, Err *e) {
+    TRY(open_session(ctx, config, t, e));
+    TRY(trainer_data(t, false, e));
     TRY(session_model(&t->session, longest_document(t), e));
     TRY(open_adapter(t, e));
     TRY(open_buffers(t, e));
@@ -154,6 +165,7 @@ Status trainer_open(Ctx *ctx, Config *config, bool plan_only, Trainer *t, Err *e
 
 void trainer_close(Trainer *t) {
     metrics_close(&t->metrics);
+    tokenizer_close(t->tokenizer);
     evaluator_close(&t->evaluator);
     runner_close(&t->runner);
     session_close(&t->session);

@@ -1,0 +1,128 @@
+/* cmd_data.c: lorac data: what a config's rows become. */
+#include "train/trainer.h"
+
+#include "base/json.h"
+#include "train/tokenizer_load.h"
+
+#include <string.h>
+
+const char cmd_data_help[] =
+    "usage: lorac data show CONFIG.yaml [key=value ...] [--json] [--row N]\n"
+    "       lorac data stats CONFIG.yaml [key=value ...]\n"
+    "\n"
+    "show   every training row in file order: its text with the trained tokens marked (by colour on a terminal, by [brackets]\n"
+    "       elsewhere); with --json one object a row: {\"dataset\",\"line\",\"text\",\"ids\",\"trained\"}. --row N: that row\n"
+    "       only, from 0 over all datasets.\n"
+    "stats  the token ledger (read = trained + masked + dropped), bins and steps\n";
+
+static Status put_ints(Buf *b, const char *key, const int32_t *ids, const uint8_t *flags, int64_t n, Err *e) {
+    TRY(buf_printf(b, e, ",\"%s\":[", key));
+    for (int64_t i = 0; i < n; i++)
+        TRY(buf_printf(b, e, "%s%d", i == 0 ? "" : ",", ids != NULL ? (int)ids[i] : (int)flags[i]));
+    return buf_putc(b, ']', e);
+}
+
+/* The row's text; "" when the rows are ids and the base has no tokenizer. */
+static Status row_text(Trainer *t, const int32_t *ids, int64_t n, char **text, size_t *len, Err *e) {
+    *text = "";
+    *len = 0;
+    if (t->tokenizer == NULL) return OK;
+    return tokenizer_decode(t->tokenizer, t->save, ids, (size_t)n, false, text, len, e);
+}
+
+static Status show_json(Trainer *t, const Dataset *d, const DataRow *r, Err *e) {
+    Buf b = {.arena = t->save};
+    char *text;
+    size_t len;
+    const char *path = d->paths[r->source];
+    TRY(buf_puts(&b, "{\"dataset\":", e));
+    TRY(json_put_string(&b, path, strlen(path), e));
+    TRY(buf_printf(&b, e, ",\"line\":%lld,\"text\":", (long long)r->line));
+    TRY(row_text(t, d->ids + r->start, r->length, &text, &len, e));
+    TRY(json_put_string(&b, text, len, e));
+    TRY(put_ints(&b, "ids", d->ids + r->start, NULL, r->length, e));
+    TRY(put_ints(&b, "trained", NULL, d->trained + r->start, r->length, e));
+    fprintf(t->ctx->log.out, "%s}\n", b.data);
+    return OK;
+}
+
+/* Runs of trained and untrained tokens, decoded run by run. */
+static Status show_text(Trainer *t, const Dataset *d, const DataRow *r, Err *e) {
+    FILE *out = t->ctx->log.out;
+    const char *on = t->ctx->log.color ? "\033[32m" : "[", *off = t->ctx->log.color ? "\033[0m" : "]";
+    fprintf(out, "%s:%lld  %d tokens, %d trained\n", d->paths[r->source], (long long)r->line, r->length, r->trained);
+    for (int64_t i = 0; i < r->length;) {
+        int64_t end = i;
+        char *text;
+        size_t len;
+        while (end < r->length && d->trained[r->start + end] == d->trained[r->start + i]) end++;
+        TRY(row_text(t, d->ids + r->start + i, end - i, &text, &len, e));
+        bool trained = d->trained[r->start + i] != 0;
+        fprintf(out, "%s%.*s%s", trained ? on : "", (int)len, text, trained ? off : "");
+        i = end;
+    }
+    fputs("\n\n", out);
+    return OK;
+}
+
+static Status show(Trainer *t, const Args *args, Err *e) {
+    const Dataset *d = &t->train;
+    int64_t only = -1;
+    TRY(args_int(args, "--row", 0, INT64_MAX, &only, e));
+    if (only >= d->n_rows)
+        FAIL(e, ERR_USAGE, "--row %lld: there are %lld rows, from 0", (long long)only, (long long)d->n_rows);
+    for (int64_t i = 0; i < d->n_rows; i++) {
+        ArenaMark mark = arena_mark(t->save);
+        if (only >= 0 && i != only) continue;
+        if (args_has(args, "--json"))
+            TRY(show_json(t, d, &d->rows[i], e));
+        else
+            TRY(show_text(t, d, &d->rows[i], e));
+        arena_reset(t->save, mark);
+    }
+    return OK;
+}
+
+static Status stats(Trainer *t, Err *e) {
+    Buf b = {.arena = t->save};
+    TRY(dataset_print_ledger(&t->train, &b, e));
+    fputs(b.data, t->ctx->log.out);
+    for (int64_t i = 0; i < t->n_sets; i++) {
+        buf_clear(&b);
+        TRY(dataset_print_ledger(&t->sets[i].data, &b, e));
+        fprintf(t->ctx->log.out, "held out: %s", b.data);
+    }
+    fprintf(t->ctx->log.out,
+            "%lld bins of at most %lld tokens, %lld steps an epoch, %lld steps; longest row %lld tokens\n",
+            (long long)batches_bins(t->batches), (long long)config_int(t->config, "sequence_len"),
+            (long long)batches_steps_per_epoch(t->batches), (long long)t->steps, (long long)dataset_longest(&t->train));
+    return OK;
+}
+
+static Status run(Ctx *ctx, const Args *args, bool is_show, Trainer *t, Err *e) {
+    Config *config;
+    Args file = *args;
+    file.positional++; /* load_run_config reads the first */
+    file.n_positional--;
+    TRY(load_run_config(ctx, &file, false, &config, e));
+    TRY(trainer_open_data(ctx, config, !is_show, t, e));
+    if (is_show && t->tokenizer == NULL) /* rows of ids: their text is shown where the base has a tokenizer */
+        (void)tokenizer_load(ctx->arena, config_string(config, "base_model"), &t->tokenizer, NULL);
+    return is_show ? show(t, args, e) : stats(t, e);
+}
+
+Status cmd_data(Ctx *ctx, int argc, char **argv, Err *e) {
+    static const ArgSpec SPECS[] = {{"--json", NULL}, {"--row", "N"}};
+    Args args;
+    Trainer t = {0};
+    TRY(args_parse(ctx->arena, argc, argv, SPECS, 2, ARGS_OVERRIDES, 2, 2, &args, e));
+    const char *what = args.positional[0];
+    bool is_show = strcmp(what, "show") == 0;
+    if (!is_show && strcmp(what, "stats") != 0) FAIL(e, ERR_USAGE, "data: got '%s', expected show or stats", what);
+    bool color = ctx->log.color;
+    log_open(&ctx->log, true);
+    ctx->log.color = color;
+    Status st = run(ctx, &args, is_show, &t, e);
+    trainer_close(&t);
+    return st;
+}
