@@ -86,6 +86,7 @@ static const struct {
     {"label2id", NEUTRAL},
     {"length_penalty", NEUTRAL},
     {"max_length", NEUTRAL},
+    {"max_sequence_length", NEUTRAL},
     {"max_window_layers", NEUTRAL},
     {"min_length", NEUTRAL},
     {"model_type", NEUTRAL},

@@ -150,4 +150,19 @@ static inline void damage_everywhere(Fixture *f, const char *path, const char *n
     put_file(path, data, n);
 }
 
+/* With an arena of 4 KiB, 8 KiB ... until it is enough: always a clean ERR_OOM before. */
+static inline void starve(Fixture *f, const char *path, OpenAndUse use) {
+    Arena *whole = f->a;
+    for (size_t bytes = 4096;; bytes += 4096) {
+        Arena *small;
+        GOOD(f, arena_open_fixed(&small, "small", bytes, &f->e));
+        f->a = small;
+        Status st = use(f, path);
+        f->a = whole;
+        arena_close(small);
+        if (st == OK) return;
+        if (st != ERR_OOM || bytes > 1 << 24) fail_msg("%zu bytes: %s", bytes, f->e.message);
+    }
+}
+
 #endif

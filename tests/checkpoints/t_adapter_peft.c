@@ -336,7 +336,7 @@ static Status open_and_use(Fixture *f, const char *path) {
     PeftAdapter *p;
     char *folder;
     double sum = 0;
-    GOOD(f, path_dirname(f->a, path, &folder, &f->e));
+    TRY(path_dirname(f->a, path, &folder, &f->e));
     Status st = peft_adapter_open(f->a, folder, &p, &f->e);
     if (st != OK) return st;
     for (int64_t i = 0; i < p->n; i++) {
@@ -363,6 +363,7 @@ static void damaged(void **state) {
     truncate_everywhere(f, weights, "damaged", n, open_and_use);
     damage_everywhere(f, weights, "damaged", 8 + header, open_and_use);
     GOOD(f, open_and_use(f, weights));
+    starve(f, weights, open_and_use);
 }
 
 int main(void) {

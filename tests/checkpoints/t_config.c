@@ -306,10 +306,44 @@ static void gguf_refusals(void **state) {
     BAD(f, read_gguf(f, NULL, false, 2, &c), ERR_FORMAT, "rope_freqs.weight[3] is 0");
 }
 
+/* ---- damage ------------------------------------------------------------------------------------------------------ */
+
+static Status use_hf(Fixture *f, const char *path) {
+    ModelConfig c;
+    return model_config_read_hf(f->a, path, &c, &f->e);
+}
+
+static Status use_gguf(Fixture *f, const char *path) {
+    ModelConfig c;
+    Gguf *g;
+    Status st = gguf_open(f->a, path, &g, &f->e);
+    if (st != OK) return st;
+    st = model_config_from_gguf(f->a, g, &c, &f->e);
+    gguf_close(g);
+    return st;
+}
+
+static void damaged(void **state) {
+    Fixture *f = *state;
+    static const char TEXT[] = SIZES ",\"eos_token_id\":[1,2],\"rope_scaling\":{\"rope_type\":\"llama3\"," LLAMA3 "}}";
+    char *json = in_folder(f, "damaged.json"), *gguf = in_folder(f, "damaged.gguf");
+    Gguf *g;
+    put_file(json, TEXT, sizeof TEXT - 1);
+    truncate_everywhere(f, json, "damaged.json", sizeof TEXT - 1, use_hf);
+    damage_everywhere(f, json, "damaged.json", sizeof TEXT - 1, use_hf);
+    starve(f, json, use_hf);
+    GOOD(f, make_gguf(f, gguf, many_values, true, 1));
+    GOOD(f, gguf_open(f->a, gguf, &g, &f->e));
+    size_t header = g->header_bytes[0];
+    gguf_close(g);
+    damage_everywhere(f, gguf, "damaged.gguf", header, use_gguf);
+    starve(f, gguf, use_gguf);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(hf_defaults),   FIXTURE_TEST(hf_values),   FIXTURE_TEST(hf_dialects),   FIXTURE_TEST(hf_refusals),
-        FIXTURE_TEST(gguf_defaults), FIXTURE_TEST(gguf_values), FIXTURE_TEST(gguf_refusals),
+        FIXTURE_TEST(gguf_defaults), FIXTURE_TEST(gguf_values), FIXTURE_TEST(gguf_refusals), FIXTURE_TEST(damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -379,6 +379,7 @@ static void damaged(void **state) {
     truncate_everywhere(f, path, "damaged.gguf", enough, open_and_use);
     damage_everywhere(f, path, "damaged.gguf", header, open_and_use);
     GOOD(f, open_and_use(f, path));
+    starve(f, path, open_and_use);
 }
 
 static void damaged_split(void **state) {

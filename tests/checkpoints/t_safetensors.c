@@ -254,6 +254,7 @@ static void damaged(void **state) {
     truncate_everywhere(f, path, "damaged.safetensors", n, open_and_use);
     damage_everywhere(f, path, "damaged.safetensors", 8 + header, open_and_use);
     GOOD(f, open_and_use(f, path));
+    starve(f, path, open_and_use);
 }
 
 int main(void) {

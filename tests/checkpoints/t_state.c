@@ -139,7 +139,7 @@ static Status open_and_use(Fixture *f, const char *path) {
     StateFile *s;
     char *folder;
     float x[ROWS * COLS];
-    GOOD(f, path_dirname(f->a, path, &folder, &f->e));
+    TRY(path_dirname(f->a, path, &folder, &f->e));
     Status st = state_open(f->a, folder, &s, &f->e);
     if (st != OK) return st;
     state_array(s, "adapter.model.layers.0.q_proj.lora_A", ROWS, COLS, x, &f->e);
@@ -168,6 +168,7 @@ static void damaged(void **state) {
         put_file(path, data, n);
     }
     assert_int_equal(try_damaged(f, path, "state.h5", open_and_use), OK);
+    starve(f, path, open_and_use);
     GOOD(f, remove_tree(sum, &f->e));
     assert_int_equal(try_damaged(f, path, "state.h5", open_and_use), ERR_IO);
 }
