@@ -42,10 +42,11 @@ static void attend(const Shape *p, double *S, void *O, float *L, const void *Q, 
     }
     for (int64_t j = first; j <= position; j++) sum += exp(S[j] - max);
     double lse = max + log(sum);
+    for (int64_t j = first; j <= position; j++) S[j] = exp(S[j] - lse); /* P from here on */
     for (int64_t d = 0; d < p->D; d++) {
         double o = 0.0;
         for (int64_t j = first; j <= position; j++)
-            o += exp(S[j] - lse) * reference_load(V, ((base + j) * p->Hkv + kv) * p->D + d, p->dt);
+            o += S[j] * reference_load(V, ((base + j) * p->Hkv + kv) * p->D + d, p->dt);
         reference_store(O, q + d, o, p->dt);
     }
     if (L != NULL) L[row * p->H + h] = (float)lse;

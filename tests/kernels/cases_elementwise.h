@@ -58,7 +58,7 @@ static void run_rmsnorm_backward(Run *r, const Case *c) {
     memory_seal(&r->mem);
     void *dx = c->beta != 0.0f ? take_random(r, n, 1.0f, c->dt) : take(r, n, c->dt);
     RUN(r, rmsnorm_backward, dx, dy, x, w, rstd, c->beta, c->T, c->C, c->dt);
-    output(r, "dx", dx, n, out_type(c->dt), sum_tolerance(c->dt, c->C, 2, 2));
+    output(r, "dx", dx, n, out_type(c->dt), sized(sum_tolerance(c->dt, c->C, 2, 2), 0.3));
 }
 
 static void test_rmsnorm(void **state) {
@@ -126,6 +126,14 @@ static void *take_gates(Run *r, const Case *c) {
     return g;
 }
 
+/* A chain of a dozen f32 operations on factors of any size: an error has its share of the value itself and, where act or its
+ * slope cancels, of dy*u*g, whose largest of thousands is far above the rms. */
+static Tolerance glu_tolerance(const Case *c) {
+    Tolerance t = sized(sum_tolerance(c->dt, 8, 2, 2), 1.0);
+    if (c->dt == DT_F32) t.worst *= 4.0, t.own = 16.0;
+    return t;
+}
+
 static void run_glu_forward(Run *r, const Case *c) {
     void *g = take_gates(r, c), *u = take_random(r, c->n, 1.0f, c->dt), *y;
     if (c->variant == VARIANT_IN_PLACE)
@@ -137,7 +145,7 @@ static void run_glu_forward(Run *r, const Case *c) {
         y = take(r, c->n, c->dt);
     }
     RUN(r, glu_forward, y, g, u, c->n, c->act, c->dt);
-    output(r, "y", y, c->n, out_type(c->dt), sum_tolerance(c->dt, 8, 1, 2));
+    output(r, "y", y, c->n, out_type(c->dt), glu_tolerance(c));
 }
 
 static void run_glu_backward(Run *r, const Case *c) {
@@ -147,12 +155,12 @@ static void run_glu_backward(Run *r, const Case *c) {
     void *dg = c->variant == VARIANT_IN_PLACE ? dy : take(r, c->n, c->dt);
     void *du = c->variant == VARIANT_IN_PLACE_2 ? dy : take(r, c->n, c->dt);
     RUN(r, glu_backward, dg, du, dy, g, u, c->n, c->act, c->dt);
-    output(r, "dg", dg, c->n, out_type(c->dt), sum_tolerance(c->dt, 8, 2, 2));
-    output(r, "du", du, c->n, out_type(c->dt), sum_tolerance(c->dt, 8, 1, 2));
+    output(r, "dg", dg, c->n, out_type(c->dt), glu_tolerance(c));
+    output(r, "du", du, c->n, out_type(c->dt), glu_tolerance(c));
 }
 
 static void test_glu(void **state) {
-    static const int64_t sizes[] = {0, 1, 7, 64, 1000, 70001};
+    static const int64_t sizes[] = {0, 1, 7, 64, 1000, 20011};
     static const int variants[] = {VARIANT_PLAIN, VARIANT_IN_PLACE, VARIANT_IN_PLACE_2, VARIANT_WIDE};
     for (int i = 0; i < 6 * 8; i++) {
         Case c = {.n = sizes[i / 8], .act = i & 1 ? GLU_GELU_TANH : GLU_SILU, .variant = variants[i / 2 % 4]};
@@ -185,7 +193,7 @@ static void run_square_sum(Run *r, const Case *c) {
     double *out = memory_take(&r->mem, 8, 0);
     RUN(r, square_sum, ws, out, x, c->n);
     /* Squares of f32 are exact in f64; sums of 4096 positive terms, whatever their order inside a block. */
-    output(r, "out", out, 1, OUT_F64, (Tolerance){0x1p-53, 200.0, 200.0});
+    output(r, "out", out, 1, OUT_F64, (Tolerance){0x1p-53, 200.0, 200.0, 0.0, 0.0});
 }
 
 static void test_optimizer(void **state) {

@@ -134,10 +134,12 @@ static inline void bench_close(Bench *b) {
 /* ---- one run */
 typedef enum OutType { OUT_F32, OUT_BF16, OUT_F64 } OutType;
 
-/* How far an output may be from the reference:  |got - want| <= unit * (worst * rms(want) + 2 * |want|)  for each value
- * and  rms(got - want) <= unit * mean * rms(want),  unit = 2^-24 for F32, 2^-8 for BF16. unit 0: equal bytes. */
+/* How far an output may be from the reference, with size = max(rms(want), size of the terms' random sum):
+ *   |got - want| <= unit * (worst * size + own * |want|) for each value,   rms(got - want) <= unit * mean * size
+ *                                                           (and 3/sqrt(n) of that more, for n values)
+ * unit = 2^-24 for F32, 2^-8 for BF16; 0: equal bytes. The given size matters where few values could all cancel. */
 typedef struct Tolerance {
-    double unit, worst, mean;
+    double unit, worst, mean, own, size;
 } Tolerance;
 
 typedef struct Output {
@@ -155,6 +157,7 @@ typedef struct Run {
     Stream stream; /* what kernels get */
     Memory mem;
     uint64_t key, counter; /* of the inputs */
+    Philox draw;           /* of counter / 4 */
     Output outs[MAX_OUTPUTS];
     int n_outs;
 } Run;
@@ -188,7 +191,8 @@ static inline void *workspace(Run *r, int64_t bytes) {
 /* ---- random inputs */
 static inline uint32_t random_u32(Run *r) {
     uint64_t i = r->counter++;
-    return philox4x32(r->key, i / 4, 0).v[i % 4];
+    if (i % 4 == 0) r->draw = philox4x32(r->key, i / 4, 0);
+    return r->draw.v[i % 4];
 }
 
 static inline int64_t random_below(Run *r, int64_t n) { return (int64_t)((uint64_t)random_u32(r) % (uint64_t)n); }
@@ -243,22 +247,25 @@ static inline void random_block(Run *r, uint8_t *block, const QuantTraits *q) {
     fail_msg("no random block of %s has plausible values", q->name);
 }
 
-/* A weight matrix (rows, cols) near N(0, 1/4) at an odd address where `odd` is set. */
+/* A weight matrix (rows, cols) near N(0, 1/4) at an odd address where `odd` is set. Of a format without a packer the first
+ * 64 blocks are drawn, the others copy one of them. */
 static inline void *take_weights(Run *r, int64_t rows, int64_t cols, WType wt, bool odd) {
     const QuantTraits *q = wtype_traits(wt);
-    int64_t row_bytes = wtype_row_bytes(wt, cols);
-    uint8_t *W = memory_take(&r->mem, rows * row_bytes, odd ? 1 : 0);
+    int64_t n_blocks = rows * (cols / q->block_elems), drawn = q->pack == NULL && n_blocks > 64 ? 64 : n_blocks;
+    size_t bytes = (size_t)q->block_bytes;
+    uint8_t *W = memory_take(&r->mem, rows * wtype_row_bytes(wt, cols), odd ? 1 : 0);
     float values[256];
-    for (int64_t n = 0; n < rows; n++)
-        for (int64_t k = 0; k < cols; k += q->block_elems) {
-            uint8_t *block = W + n * row_bytes + k / q->block_elems * q->block_bytes;
-            if (q->pack == NULL) {
-                random_block(r, block, q);
-                continue;
-            }
-            for (int i = 0; i < q->block_elems; i++) values[i] = 0.5f * random_normal(r);
+    for (int64_t i = 0; i < n_blocks; i++) {
+        uint8_t *block = W + (size_t)i * bytes;
+        if (i >= drawn) {
+            memcpy(block, W + (size_t)random_below(r, drawn) * bytes, bytes);
+        } else if (q->pack == NULL) {
+            random_block(r, block, q);
+        } else {
+            for (int j = 0; j < q->block_elems; j++) values[j] = 0.5f * random_normal(r);
             q->pack(block, values, q->block_elems);
         }
+    }
     return W;
 }
 
@@ -270,25 +277,31 @@ static inline void output(Run *r, const char *name, const void *data, int64_t n,
 
 static inline OutType out_type(DType dt) { return dt == DT_F32 ? OUT_F32 : OUT_BF16; }
 
-static inline Tolerance exact(void) { return (Tolerance){0.0, 0.0, 0.0}; }
+static inline Tolerance exact(void) { return (Tolerance){0}; }
 
 /* A sum of `depth` products in f32. Each partial sum is rounded: the errors walk, so the error is about
  * unit * sqrt(depth/2) of the result's size; largest of thousands: five of these. `stages` such sums follow each other. */
 static inline Tolerance f32_sum(int64_t depth, int stages) {
     double walk = sqrt((double)depth / 2.0 + 8.0) * sqrt((double)stages);
-    return (Tolerance){0x1p-24, 6.0 * walk, 2.0 * walk};
+    return (Tolerance){0x1p-24, 6.0 * walk, 2.0 * walk, 2.0, 0.0};
 }
 
 /* A sum whose factors (or the result) were rounded to bf16 in `stages` independent places: one rounding has an error of
- * 0.29 to 0.58 units rms, 1 at most, and in a sum the errors add like the terms themselves, so relative to the result's rms they stay as they are. The
- * largest of thousands is five times the rms. f32 rounding is far below. */
+ * 0.29 to 0.58 units rms, 1 at most; in a sum the errors add like the terms, so relative to the result's rms they stay
+ * as they are. The largest of thousands is five times the rms. f32 rounding is far below. */
 static inline Tolerance bf16_sum(int stages) {
     double walk = 0.45 * sqrt((double)stages);
-    return (Tolerance){0x1p-8, 5.0 * walk, 1.3 * walk};
+    return (Tolerance){0x1p-8, 5.0 * walk, 1.3 * walk, 2.0, 0.0};
 }
 
 static inline Tolerance sum_tolerance(DType dt, int64_t depth, int f32_stages, int bf16_stages) {
     return dt == DT_F32 ? f32_sum(depth, f32_stages) : bf16_sum(bf16_stages);
+}
+
+/* t where sums of the inputs' terms have this size. */
+static inline Tolerance sized(Tolerance t, double size) {
+    t.size = size;
+    return t;
 }
 
 static inline size_t out_bytes(OutType t) { return t == OUT_F64 ? 8 : t == OUT_F32 ? 4 : 2; }
@@ -328,17 +341,18 @@ static inline void assert_near(const char *what, const Output *got, const Output
     }
     double squares = 0.0, error_squares = 0.0;
     for (int64_t i = 0; i < want->n; i++) squares += out_value(want, i) * out_value(want, i);
-    double rms = want->n > 0 ? sqrt(squares / (double)want->n) : 0.0;
+    double rms = want->n > 0 ? sqrt(squares / (double)want->n) : 0.0, size = rms > t->size ? rms : t->size;
     for (int64_t i = 0; i < want->n; i++) {
-        double g = out_value(got, i), w = out_value(want, i), limit = t->unit * (t->worst * rms + 2.0 * fabs(w));
+        double g = out_value(got, i), w = out_value(want, i), limit = t->unit * (t->worst * size + t->own * fabs(w));
         if (!(fabs(g - w) <= limit))
             fail_msg("%s: %s[%lld] is %.9g, the reference %.9g: off by %.3g, allowed %.3g", what, got->name,
                      (long long)i, g, w, fabs(g - w), limit);
         error_squares += (g - w) * (g - w);
     }
     double error_rms = want->n > 0 ? sqrt(error_squares / (double)want->n) : 0.0;
-    if (!(error_rms <= t->unit * t->mean * rms))
-        fail_msg("%s: %s is off by %.3g rms, allowed %.3g", what, got->name, error_rms, t->unit * t->mean * rms);
+    double allowed = t->unit * t->mean * size * (1.0 + 3.0 / sqrt((double)want->n + 1.0));
+    if (!(error_rms <= allowed))
+        fail_msg("%s: %s is off by %.3g rms, allowed %.3g", what, got->name, error_rms, allowed);
 }
 
 #endif
