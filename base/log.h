@@ -10,12 +10,12 @@
 #include <stdio.h>
 
 typedef struct Log {
-    FILE *out;   /* results */
-    FILE *err;   /* notes, warnings, progress */
-    bool color;  /* terminal, no NO_COLOR */
-    bool bar;    /* stderr is a terminal: the bar redraws one line */
-    bool quiet;  /* --quiet: warnings and errors only */
-    int columns; /* width of the terminal, 80 when unknown */
+    FILE *out;     /* results */
+    FILE *err;     /* notes, warnings, progress */
+    bool color;    /* terminal, no NO_COLOR */
+    bool bar;      /* stderr is a terminal: the bar redraws one line */
+    bool quiet;    /* --quiet: warnings and errors only */
+    int columns;   /* width of the terminal, 80 when unknown */
     bool bar_open; /* a bar line is drawn and must be ended before other text */
 } Log;
 

@@ -3,6 +3,10 @@
 
 #include "base/buf.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +37,39 @@ static void aligned_and_zero(void **state) {
     }
     arena_close(a);
     arena_close(NULL);
+}
+
+/* Under AddressSanitizer exactly the bytes asked for may be touched. */
+static void guarded(void **state) {
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__)
+    Arena *a = support_arena();
+    Err e;
+    uint8_t *p, *items = NULL;
+    size_t cap = 0;
+    ArenaMark mark = arena_mark(a);
+    for (int round = 0; round < 2; round++) {
+        for (size_t n = 1; n < 200; n += 13) {
+            ASSERT_OK(arena_alloc(a, n, 1, &p, &e), e);
+            assert_null(__asan_region_is_poisoned(p, n));
+            assert_true(__asan_address_is_poisoned(p + n));
+        }
+        arena_reset(a, mark);
+    }
+    ASSERT_OK(arena_alloc(a, 1000, 1, &p, &e), e);
+    mark = arena_mark(a);
+    for (size_t n = 1; n < 1000; n++) {
+        ASSERT_OK(arena_grow(a, &items, &cap, n - 1, n, 3, &e), e);
+        assert_null(__asan_region_is_poisoned(items, cap * 3));
+        assert_true(__asan_address_is_poisoned(items + cap * 3) || cap * 3 % 8 == 0);
+    }
+    arena_reset(a, mark);
+    assert_true(__asan_address_is_poisoned(items));
+    assert_null(__asan_region_is_poisoned(p, 1000));
+    arena_close(a);
+#else
+    skip();
+#endif
 }
 
 static void counted(void **state) {
@@ -256,6 +293,7 @@ static void bugs_abort(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(aligned_and_zero),
+        cmocka_unit_test(guarded),
         cmocka_unit_test(counted),
         cmocka_unit_test(overflow),
         cmocka_unit_test(fixed),

@@ -1,6 +1,6 @@
 /* support.h: what the C tests of every room share. Includes cmocka and the headers it needs first. */
-#ifndef LORAC_TESTS_SUPPORT_H
-#define LORAC_TESTS_SUPPORT_H
+#ifndef LORAC_TESTS_SUPPORT_SUPPORT_H
+#define LORAC_TESTS_SUPPORT_SUPPORT_H
 
 #include <setjmp.h>
 #include <stdarg.h>
