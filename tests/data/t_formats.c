@@ -1,0 +1,194 @@
+/* Row types that need a tokenizer: which ids, which of them are trained, with and without BOS. The tokenizer is a tiny one
+ * of single letters with SentencePiece's mark for spaces, so that a continuation differs from a beginning. */
+#include "tests/support/support.h"
+
+#include "data/formats.h"
+#include "data/tokenizer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { UNK = 0, BOS = 1, END = 2, MARK = 3, LETTER = 4, STOP = LETTER + 26, N_TOKENS = STOP + 1 };
+
+static Arena *arena;
+static char *folder, *path;
+
+static int setup(void **state) {
+    (void)state;
+    arena = support_arena();
+    folder = support_folder(arena);
+    path = support_path(arena, folder, "rows.jsonl");
+    return 0;
+}
+
+static int teardown(void **state) {
+    Err e;
+    (void)state;
+    ASSERT_OK(remove_tree(folder, &e), e);
+    arena_close(arena);
+    return 0;
+}
+
+static TokenText text_of(const char *s) { return (TokenText){.s = s, .len = strlen(s)}; }
+
+/* <unk> <s> </s> ▁ a..z <stop> */
+static Tokenizer *tiny(bool add_bos, int32_t eos) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+    static const uint8_t kinds[N_TOKENS] = {[UNK] = TOKEN_UNKNOWN,
+                                            [BOS] = TOKEN_CONTROL,
+                                            [END] = TOKEN_CONTROL,
+                                            [MARK... STOP - 1] = TOKEN_NORMAL,
+                                            [STOP] = TOKEN_CONTROL};
+    TokenText tokens[N_TOKENS] = {text_of("<unk>"), text_of("<s>"), text_of("</s>"), text_of("\xE2\x96\x81")};
+    for (int i = 0; i < 26; i++) tokens[LETTER + i] = (TokenText){.s = &letters[i], .len = 1};
+    tokens[STOP] = text_of("<stop>");
+    const AddedToken added[] = {{.id = BOS, .content = tokens[BOS], .special = true},
+                                {.id = END, .content = tokens[END], .special = true},
+                                {.id = STOP, .content = tokens[STOP], .special = true}};
+    TokenizerSpec spec = {.name = "tiny",
+                          .n_tokens = N_TOKENS,
+                          .tokens = tokens,
+                          .kinds = kinds,
+                          .n_added = 3,
+                          .added = added,
+                          .prefix_rule = PREFIX_EVERY_PIECE,
+                          .space_from = text_of(" "),
+                          .space_to = tokens[MARK],
+                          .decode = DECODE_PIECES,
+                          .bos = BOS,
+                          .eos = eos,
+                          .unk = UNK,
+                          .pad = -1,
+                          .add_bos = add_bos};
+    Tokenizer *t;
+    Err e;
+    ASSERT_OK(tokenizer_open(arena, &spec, &t, &e), e);
+    return t;
+}
+
+/* "ids" of a text where _ is the mark, ^ BOS, $ the end token, ! the stop token; trained ones follow a '. */
+static const char *image(const Dataset *d, int64_t row) {
+    static char out[128];
+    size_t at = 0;
+    const DataRow *r = &d->rows[row];
+    for (int64_t i = r->start; i < r->start + r->length; i++) {
+        int32_t id = d->ids[i];
+        if (d->trained[i]) out[at++] = '\'';
+        out[at++] = id == BOS    ? '^'
+                    : id == END  ? '$'
+                    : id == MARK ? '_'
+                    : id == STOP ? '!'
+                    : id == UNK  ? '?'
+                                 : (char)('a' + id - LETTER);
+    }
+    out[at] = 0;
+    return out;
+}
+
+static Status load(const char *json, bool add_bos, int32_t eos, DataSource source, Dataset *d, Err *e) {
+    Tokenizer *t = tiny(add_bos, eos);
+    DataContext context = {.tokenizer = t, .vocab = N_TOKENS};
+    *e = (Err){0};
+    support_write(path, json, strlen(json));
+    source.path = path;
+    Status st = dataset_load(arena, &source, 1, &context, d, e);
+    tokenizer_close(t);
+    return st;
+}
+
+static void rows_become_ids(void **state) {
+    (void)state;
+    static const struct {
+        const char *json;
+        bool add_bos;
+        const char *type, *ids;
+    } cases[] = {
+        {"{\"prompt\": \"ab\", \"completion\": \"cd\"}", true, "prompt_completion", "^_ab'c'd'$"},
+        {"{\"prompt\": \"ab\", \"completion\": \"cd\"}", false, "prompt_completion", "_ab'c'd'$"},
+        {"{\"prompt\": \"ab \", \"completion\": \" c\"}", false, "prompt_completion", "_ab_'_'c'$"},
+        {"{\"prompt\": \"a\", \"completion\": \"\"}", true, "prompt_completion", "^_a'$"},
+        {"{\"prompt\": \"\", \"completion\": \"a\"}", true, "prompt_completion", "^'a'$"},
+        {"{\"prompt\": \"\", \"completion\": \"ab\"}", false, "prompt_completion",
+         "a'b'$"}, /* the first has no context */
+        {"{\"prompt\": \"<s>a\", \"completion\": \"b\"}", true, "prompt_completion", "^_a'b'$"}, /* one BOS */
+        {"{\"prompt\": \"a<stop>\", \"completion\": \"b<stop>\"}", false, "prompt_completion", "_a!'b'!'$"},
+        {"{\"text\": \"ab c\"}", true, "text", "^'_'a'b'_'c'$"},
+        {"{\"text\": \"ab\"}", false, "text", "_'a'b'$"},
+        {"{\"text\": \"\"}", true, "text", "^'$"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Dataset d;
+        Err e;
+        ASSERT_OK(load(cases[i].json, cases[i].add_bos, END, (DataSource){.type = cases[i].type}, &d, &e), e);
+        assert_string_equal(image(&d, 0), cases[i].ids);
+        ASSERT_OK(load(cases[i].json, cases[i].add_bos, END, (DataSource){0}, &d, &e), e); /* type from the fields */
+        assert_string_equal(d.types[0], cases[i].type);
+        assert_string_equal(image(&d, 0), cases[i].ids);
+    }
+}
+
+static void columns_by_name(void **state) {
+    (void)state;
+    Dataset d;
+    Err e;
+    const char *json = "{\"question\": \"a\", \"answer\": \"b\", \"text\": \"c\"}\n";
+    DataSource source = {0};
+    source.fields[FIELD_PROMPT] = "question";
+    source.fields[FIELD_COMPLETION] = "answer";
+    ASSERT_OK(load(json, true, END, source, &d, &e), e);
+    assert_string_equal(image(&d, 0), "^_a'b'$");
+    source = (DataSource){.type = "text"};
+    source.fields[FIELD_TEXT] = "answer";
+    ASSERT_OK(load(json, true, END, source, &d, &e), e);
+    assert_string_equal(image(&d, 0), "^'_'b'$");
+    ASSERT_FAILS(
+        load("{\"text\": \"a\", \"prompt\": \"b\", \"completion\": \"c\"}\n", true, END, (DataSource){0}, &d, &e), e,
+        ERR_DATA, "fit more than one row type; give type");
+}
+
+static void bad_rows(void **state) {
+    (void)state;
+    static const struct {
+        const char *json, *type, *message;
+    } cases[] = {
+        {"{\"prompt\": \"a\"}", "prompt_completion",
+         "rows.jsonl:1: field 'completion' is missing (fields here: prompt)"},
+        {"{\"prompt\": \"a\", \"completion\": null}", "prompt_completion",
+         "field 'completion': got null, expected a string"},
+        {"{\"prompt\": [\"a\"], \"completion\": \"\"}", "prompt_completion",
+         "field 'prompt': got a list, expected a string"},
+        {"{\"text\": \"\"}", "text", "rows.jsonl:1: no trained token (1 tokens"},
+        {"{\"prompt\": \"\", \"completion\": \"\"}", "prompt_completion", "no trained token"},
+        {"{\"text\": \"a\"}\n{\"text\": 3}", "text", "rows.jsonl:2: field 'text': got an integer"},
+    };
+    Dataset d;
+    Err e;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        ASSERT_FAILS(load(cases[i].json, false, END, (DataSource){.type = cases[i].type}, &d, &e), e, ERR_DATA,
+                     cases[i].message);
+    ASSERT_FAILS(load("{\"text\": \"a\"}", false, -1, (DataSource){0}, &d, &e), e, ERR_DATA, "names no end token");
+}
+
+/* A tokenizer with more tokens than the model has rows in its embedding. */
+static void ids_beyond_the_model(void **state) {
+    (void)state;
+    Tokenizer *t = tiny(true, END);
+    DataContext context = {.tokenizer = t, .vocab = LETTER + 1};
+    DataSource source = {.path = path};
+    Dataset d;
+    Err e = {0};
+    support_write(path, "{\"text\": \"a\"}\n{\"text\": \"ab\"}\n", 28);
+    ASSERT_FAILS(dataset_load(arena, &source, 1, &context, &d, &e), e, ERR_DATA,
+                 "rows.jsonl:2: token id 5 is outside the model's vocabulary of 5");
+    tokenizer_close(t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(rows_become_ids, setup, teardown),
+        cmocka_unit_test_setup_teardown(columns_by_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_rows, setup, teardown),
+        cmocka_unit_test_setup_teardown(ids_beyond_the_model, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
