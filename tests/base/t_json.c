@@ -245,6 +245,18 @@ static void duplicate_keys_of_large_objects(void **state) {
     many_keys(b, (const char *const *)keys, SAME, 0);
     many_keys(b, (const char *const *)keys, SAME, SAME / 2);
     many_keys(b, (const char *const *)keys, SAME, SAME - 2);
+    /* of two keys that stand twice the first in the text is named, whatever their order by name */
+    for (int swap = 0; swap < 2; swap++) {
+        char *one = keys[swap == 0 ? 3 : 4], *two = keys[swap == 0 ? 4 : 3];
+        Buf text = {.arena = b};
+        Json *j;
+        char part[100];
+        ASSERT_OK(buf_puts(&text, "{", &e), e);
+        for (int i = 0; i < SAME; i++) ASSERT_OK(buf_printf(&text, &e, "\"%s\":1,", keys[i]), e);
+        ASSERT_OK(buf_printf(&text, &e, "\"%s\":1,\"%s\":1}", one, two), e);
+        snprintf(part, sizeof part, "the key \"%s\" stands twice", one);
+        ASSERT_FAILS(json_parse(b, "two", text.data, text.len, &j, &e), e, ERR_FORMAT, part);
+    }
     arena_close(b);
     arena_close(a);
 }
