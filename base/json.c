@@ -222,13 +222,14 @@ static int close_container(Parse *p) {
     size_t n = p->n_pile - o->first, twice;
     Json v = {.type = o->type, .n = (uint32_t)n, .offset = o->offset};
     if (n >= UINT32_MAX) return fail_at(p, o->offset, "a list of more than 4 billion values") == OK;
+    if (n == 0) return add_value(p, &v); /* no arrays */
     p->status = arena_alloc(p->a, n, sizeof(Json), &v.list.items, p->e);
     if (p->status != OK) return 0;
-    if (n > 0) memcpy(v.list.items, p->pile + o->first, n * sizeof(Json));
+    memcpy(v.list.items, p->pile + o->first, n * sizeof(Json));
     if (o->type == JSON_OBJECT) {
         p->status = arena_alloc(p->a, n, sizeof(JsonString), &v.list.keys, p->e);
         if (p->status != OK) return 0;
-        if (n > 0) memcpy(v.list.keys, p->keys + o->first_key, n * sizeof(JsonString));
+        memcpy(v.list.keys, p->keys + o->first_key, n * sizeof(JsonString));
         p->status = find_twice(p, v.list.keys, n, &twice);
         if (p->status != OK) return 0;
         if (twice < n) {

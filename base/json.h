@@ -29,7 +29,7 @@ struct Json {
         double real;
         JsonString string;
         struct {
-            Json *items;      /* array: n values; object: n values in source order */
+            Json *items;      /* array: n values; object: n values in source order; NULL when n is 0 */
             JsonString *keys; /* object only */
         } list;
     };
