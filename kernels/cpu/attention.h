@@ -114,33 +114,63 @@ CPU_INLINE int64_t row_element(const Shape *p, int64_t base, int64_t kv, int64_t
     return ((base + r / p->G) * p->H + kv * p->G + r % p->G) * p->D;
 }
 
+/* The element where the next row begins; *g is the row's head within the group. */
+CPU_INLINE int64_t next_row(const Shape *p, int64_t at, int64_t *g) {
+    if (++*g < p->G) return at + p->D;
+    *g = 0;
+    return at + (p->H - p->G + 1) * p->D;
+}
+
 CPU_INLINE void pack_row(const Shape *p, float *out, const void *x, int64_t at, float factor, DType dt) {
     int64_t d = 0;
     for (; d + CPU_VW <= p->D; d += CPU_VW) vf_store(out + d, vf_load_dt(x, at + d, dt) * factor);
     if (d < p->D) vf_store(out + d, vf_load_n_dt(x, at + d, p->D - d, dt) * factor);
 }
 
+/* Rows are short runs that lie far apart, which the hardware does not foresee. Bytes are those of a row. */
+CPU_INLINE void prefetch_row(const void *x, int64_t byte, int64_t bytes) {
+    for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch((const char *)x + byte + b);
+}
+
+enum { PREFETCH_ROWS = 6 };
+
+CPU_INLINE void pack_rows_of(const Shape *p, float *out, const void *x, int64_t base, int64_t kv, int64_t r0, int64_t n,
+                             float factor, DType dt) {
+    int64_t bytes = dt == DT_F32 ? 4 : 2, ahead = row_element(p, base, kv, r0), at = ahead;
+    int64_t g_ahead = r0 % p->G, g = g_ahead;
+    for (int64_t i = -PREFETCH_ROWS; i < n; i++) {
+        if (i + PREFETCH_ROWS < n) prefetch_row(x, ahead * bytes, p->D * bytes);
+        ahead = next_row(p, ahead, &g_ahead);
+        if (i < 0) continue;
+        pack_row(p, out + i * p->stride, x, at, factor, dt);
+        at = next_row(p, at, &g);
+    }
+}
+
 /* out[i] = factor * row (r0 + i) of x (tokens, H*D), for i < n. */
 static inline void pack_rows(const Shape *p, float *out, const void *x, int64_t base, int64_t kv, int64_t r0, int64_t n,
                              float factor) {
-    for (int64_t i = 0; i < n; i++) {
-        int64_t at = row_element(p, base, kv, r0 + i);
-        if (p->dt == DT_F32)
-            pack_row(p, out + i * p->stride, x, at, factor, DT_F32);
-        else
-            pack_row(p, out + i * p->stride, x, at, factor, DT_BF16);
+    if (p->dt == DT_F32)
+        pack_rows_of(p, out, x, base, kv, r0, n, factor, DT_F32);
+    else
+        pack_rows_of(p, out, x, base, kv, r0, n, factor, DT_BF16);
+}
+
+CPU_INLINE void pack_keys_of(const Shape *p, float *out, const void *x, int64_t first, int64_t kv, int64_t n,
+                             DType dt) {
+    int64_t bytes = dt == DT_F32 ? 4 : 2, at = (first * p->Hkv + kv) * p->D, step = p->Hkv * p->D;
+    for (int64_t i = 0; i < n; i++, at += step) {
+        if (i + PREFETCH_ROWS < n) prefetch_row(x, (at + PREFETCH_ROWS * step) * bytes, p->D * bytes);
+        pack_row(p, out + i * p->stride, x, at, 1.0f, dt);
     }
 }
 
 /* out[i] = kv row (first + i) of x (tokens, Hkv*D), for i < n. */
 static inline void pack_keys(const Shape *p, float *out, const void *x, int64_t first, int64_t kv, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        int64_t at = ((first + i) * p->Hkv + kv) * p->D;
-        if (p->dt == DT_F32)
-            pack_row(p, out + i * p->stride, x, at, 1.0f, DT_F32);
-        else
-            pack_row(p, out + i * p->stride, x, at, 1.0f, DT_BF16);
-    }
+    if (p->dt == DT_F32)
+        pack_keys_of(p, out, x, first, kv, n, DT_F32);
+    else
+        pack_keys_of(p, out, x, first, kv, n, DT_BF16);
 }
 
 /* x[at + d] = factor * row[d] */
@@ -153,15 +183,19 @@ static inline void unpack_row(const Shape *p, void *x, int64_t at, const float *
 
 CPU_INLINE void transpose_keys_of(const Shape *p, float *out, const void *x, int64_t first, int64_t kv, int64_t n,
                                   DType dt) {
-    for (int64_t i = 0; i < n; i += CPU_VW)
+    int64_t bytes = dt == DT_F32 ? 4 : 2, step = p->Hkv * p->D;
+    for (int64_t i = 0; i < n; i += CPU_VW) {
+        int64_t at = ((first + i) * p->Hkv + kv) * p->D, rows = least(n - i, CPU_VW);
+        for (int64_t k = 0; k < least(n - i - CPU_VW, CPU_VW); k++)
+            prefetch_row(x, (at + (CPU_VW + k) * step) * bytes, p->D * bytes);
         for (int64_t d = 0; d < p->D; d += CPU_VW) {
             int64_t lanes = least(p->D - d, CPU_VW);
             vf r[CPU_VW];
-            for (int k = 0; k < CPU_VW; k++)
-                r[k] = i + k < n ? vf_load_n_dt(x, ((first + i + k) * p->Hkv + kv) * p->D + d, lanes, dt) : (vf){0};
+            for (int k = 0; k < CPU_VW; k++) r[k] = k < rows ? vf_load_n_dt(x, at + k * step + d, lanes, dt) : (vf){0};
             vf_transpose(r);
             for (int k = 0; k < lanes; k++) vf_store(out + (d + k) * SCORE_STRIDE + i, r[k]);
         }
+    }
 }
 
 /* out[d][i] = element d of kv row (first + i), rows SCORE_STRIDE apart; columns n .. whole vectors are zero. */
@@ -198,7 +232,7 @@ CPU_INLINE void tile(float *C, int64_t ldc, const float *A, int64_t row_step, in
         }
 }
 
-/* Any number of rows, in tiles of TILE_ROWS, 4, 2 and 1. */
+/* Any number of rows, in tiles of TILE_ROWS, 4, 3, 2 and 1. */
 CPU_INLINE void tile_column(float *C, int64_t ldc, const float *A, int64_t row_step, int64_t step, const float *B,
                             int64_t ldb, int64_t depth, int64_t rows, int vectors, int add) {
     int64_t i = 0;

@@ -86,10 +86,10 @@ static void load_rows(const Backward *b, const Scratch *x, const Document *docum
     const Shape *p = &b->shape;
     pack_rows(p, x->q, b->Q, document->begin, kv, m->first_row, m->n_rows, p->scale * LOG2_E);
     pack_rows(p, x->g, b->dO, document->begin, kv, m->first_row, m->n_rows, 1.0f);
-    for (int64_t i = 0; i < m->n_rows; i++) {
-        int64_t row = row_element(p, document->begin, kv, m->first_row + i) / p->D;
-        x->L[i] = b->L[row] * LOG2_E;
-        x->delta[i] = b->delta[row];
+    int64_t at = row_element(p, document->begin, kv, m->first_row), g = m->first_row % p->G;
+    for (int64_t i = 0; i < m->n_rows; i++, at = next_row(p, at, &g)) {
+        x->L[i] = b->L[at / p->D] * LOG2_E;
+        x->delta[i] = b->delta[at / p->D];
     }
 }
 

@@ -39,11 +39,14 @@ typedef int32_t vi __attribute__((vector_size(CPU_VW * 4)));
 typedef uint32_t vu __attribute__((vector_size(CPU_VW * 4)));
 typedef uint16_t vh __attribute__((vector_size(CPU_VW * 2)));
 typedef float vf_unaligned __attribute__((vector_size(CPU_VW * 4), aligned(4), may_alias));
+typedef float vf_bytes __attribute__((vector_size(CPU_VW * 4), aligned(1), may_alias));
 typedef uint16_t vh_unaligned __attribute__((vector_size(CPU_VW * 2), aligned(1), may_alias));
 
 /* Every lane x. */
 CPU_INLINE vf vf_set1(float x) { return x - (vf){0}; }
 CPU_INLINE vf vf_load(const float *p) { return *(const vf_unaligned *)p; }
+/* From any address. */
+CPU_INLINE vf vf_load_bytes(const uint8_t *p) { return *(const vf_bytes *)(const void *)p; }
 CPU_INLINE void vf_store(float *p, vf x) { *(vf_unaligned *)p = x; }
 
 /* The first n of CPU_VW lanes, 0 <= n <= CPU_VW; lanes beyond read as 0 and are not written. */
@@ -133,9 +136,20 @@ CPU_INLINE vf vf_fma(vf a, vf b, vf c) {
 
 /* Lane by lane m ? a : b, where m is the result of a comparison (all ones or zero). */
 CPU_INLINE vf vf_select(vi m, vf a, vf b) { return (vf)((m & (vi)a) | (~m & (vi)b)); }
-/* The larger or smaller; b where a is NaN. */
+/* The larger or smaller; b where one is NaN or both are zero: the instruction, where GCC would not find it. */
+#if defined(__AVX512F__)
+CPU_INLINE vf vf_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+CPU_INLINE vf vf_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+#elif CPU_VW == 8
+CPU_INLINE vf vf_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+CPU_INLINE vf vf_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+#elif CPU_VW == 4 && defined(__SSE__)
+CPU_INLINE vf vf_max(vf a, vf b) { return (vf)_mm_max_ps((__m128)a, (__m128)b); }
+CPU_INLINE vf vf_min(vf a, vf b) { return (vf)_mm_min_ps((__m128)a, (__m128)b); }
+#else
 CPU_INLINE vf vf_max(vf a, vf b) { return vf_select((vi)(a > b), a, b); }
 CPU_INLINE vf vf_min(vf a, vf b) { return vf_select((vi)(a < b), a, b); }
+#endif
 
 /* The sum (largest) of all lanes, by halving: ((l0+l4)+(l2+l6)) + ((l1+l5)+(l3+l7)) for 8 lanes. */
 CPU_INLINE float vf_sum(vf x) {
@@ -236,6 +250,27 @@ CPU_INLINE void vf_transpose(vf r[CPU_VW]) {
     memcpy(r, u, sizeof u);
 }
 #endif
+
+/* The 64-bit products x * m, cut into their upper and lower halves. */
+CPU_INLINE void vu_multiply_wide(vu x, uint32_t m, vu *high, vu *low) {
+#if defined(__AVX512F__)
+    __m512i all = _mm512_set1_epi32((int)m), even = _mm512_mul_epu32((__m512i)x, all);
+    __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64((__m512i)x, 32), all);
+    *high = (vu)_mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xaaaa, odd);
+    *low = (vu)_mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64(odd, 32));
+#elif CPU_VW == 8
+    __m256i all = _mm256_set1_epi32((int)m), even = _mm256_mul_epu32((__m256i)x, all);
+    __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64((__m256i)x, 32), all);
+    *high = (vu)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+    *low = (vu)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+#else
+    for (int i = 0; i < CPU_VW; i++) {
+        uint64_t p = (uint64_t)x[i] * m;
+        (*high)[i] = (uint32_t)(p >> 32);
+        (*low)[i] = (uint32_t)p;
+    }
+#endif
+}
 
 /* Products of bf16 pairs. A unit of 32 bits holds elements 2i (low half) and 2i+1 (high half). */
 
