@@ -21,10 +21,15 @@ set(CPU_FLAGS_avx512bf16 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16
 # -Wno-psabi: how a 64-byte vector is passed differs with and without AVX-512; the level passes them to itself only.
 set(CPU_FLAGS_emulated -mavx2 -mfma -mf16c -DCPU_EMULATE=1 -Wno-psabi)
 file(GLOB CPU_SOURCES CONFIGURE_DEPENDS kernels/cpu/*.c)
+# Unrolled kernels with a check at every access take minutes to optimize: under sanitizers -O1 finds the same bugs.
+set(CPU_OPTIMIZE -O3)
+if(LORAC_SANITIZE)
+  set(CPU_OPTIMIZE -O1)
+endif()
 foreach(level ${CPU_LEVELS})
   if(CPU_SOURCES)
     add_library(lorac_cpu_${level} OBJECT ${CPU_SOURCES})
-    target_compile_options(lorac_cpu_${level} PRIVATE -O3 ${CPU_FLAGS_${level}})
+    target_compile_options(lorac_cpu_${level} PRIVATE ${CPU_OPTIMIZE} ${CPU_FLAGS_${level}})
     target_compile_definitions(lorac_cpu_${level} PRIVATE CPU_LEVEL=${level} CPU_LEVEL_${level}=1)
     target_sources(lorac_kernels PRIVATE $<TARGET_OBJECTS:lorac_cpu_${level}>)
   endif()
