@@ -67,6 +67,6 @@ Status metrics_eval(Metrics *m, const EvalMetrics *v, Err *e) {
 Status metrics_sync(Metrics *m, Err *e) { return append_sync(&m->file, e); }
 
 void metrics_close(Metrics *m) {
-    if (m->file.fd >= 0) append_close(&m->file);
-    m->file.fd = -1;
+    if (m->file.path != NULL) append_close(&m->file);
+    m->file.path = NULL;
 }
