@@ -10,7 +10,7 @@ fail() { echo "FAIL: $*"; failed=1; }
 expect() {
     local code=$1 pattern=$2 got
     shift 2
-    "$@" >"$dir/out" 2>"$dir/err" </dev/null
+    "$@" >"$dir/stdout" 2>"$dir/err" </dev/null
     got=$?
     [ $got -eq "$code" ] || fail "$* : exit $got, expected $code ($(head -c 300 "$dir/err"))"
     grep -qE -- "$pattern" "$dir/err" || fail "$* : no '$pattern' in: $(head -c 400 "$dir/err")"
@@ -19,7 +19,7 @@ expect() {
 commands=$("$lorac" --help | sed -n '/^commands:/,/^$/p' | awk 'NF > 1 && $1 != "commands:" {print $1}')
 [ "$(echo "$commands" | wc -w)" -ge 9 ] || fail "lorac --help lists too few commands"
 for c in $commands; do
-    "$lorac" "$c" --help >"$dir/out" 2>"$dir/err" || fail "$c --help"
+    "$lorac" "$c" --help >"$dir/stdout" 2>"$dir/err" || fail "$c --help"
     head -1 "$dir/out" | grep -q "^usage: lorac $c" || fail "$c --help does not begin with its usage"
     expect 2 "junk|unexpected|unknown|needed|got|missing|option" "$lorac" "$c" --no-such-option-at-all
 done
@@ -46,7 +46,7 @@ expect 1 "rows.jsonl:1" "$lorac" train "$dir/ok.yaml" datasets.0.type=tokens
 printf '{"text":"hello hello hello"}\n' >"$dir/rows.jsonl"
 expect 1 "no_such_layer.*q_proj" "$lorac" train "$dir/ok.yaml" 'lora_target_modules=[no_such_layer]'
 expect 1 "nothing.gguf" "$lorac" eval --base "$dir/nothing.gguf" --data "$dir/rows.jsonl"
-expect 1 "peft_use_dora" "$lorac" train "$dir/ok.yaml" peft_use_dora=true
+expect 2 "peft_use_dora" "$lorac" train "$dir/ok.yaml" peft_use_dora=true
 expect 0 "" "$lorac" train "$dir/ok.yaml" max_steps=1
 expect 1 "resume.*overwrite_output_dir" "$lorac" train "$dir/ok.yaml" max_steps=1
 head -c 5000 data/tiny/tiny.gguf >"$dir/cut.gguf"
