@@ -20,7 +20,7 @@ commands=$("$lorac" --help | sed -n '/^commands:/,/^$/p' | awk 'NF > 1 && $1 != 
 [ "$(echo "$commands" | wc -w)" -ge 9 ] || fail "lorac --help lists too few commands"
 for c in $commands; do
     "$lorac" "$c" --help >"$dir/stdout" 2>"$dir/err" || fail "$c --help"
-    head -1 "$dir/out" | grep -q "^usage: lorac $c" || fail "$c --help does not begin with its usage"
+    head -1 "$dir/stdout" | grep -q "^usage: lorac $c" || fail "$c --help does not begin with its usage"
     expect 2 "junk|unexpected|unknown|needed|got|missing|option" "$lorac" "$c" --no-such-option-at-all
 done
 "$lorac" --version | grep -q "^lorac " || fail "--version"
