@@ -90,6 +90,12 @@ static Status parse_option(Arena *a, int argc, char **argv, int *at, unsigned fl
     return OK;
 }
 
+/* "some_key.0.name=value": an override, not a path. */
+static bool is_override(const char *arg) {
+    size_t n = strspn(arg, "abcdefghijklmnopqrstuvwxyz0123456789_.");
+    return n > 0 && arg[0] != '.' && arg[n] == '=';
+}
+
 Status args_parse(Arena *a, int argc, char **argv, const ArgSpec *specs, int n_specs, unsigned flags, int min, int max,
                   Args *out, Err *e) {
     *out = (Args){.specs = specs, .n_specs = n_specs, .argc = argc, .argv = argv};
@@ -102,7 +108,7 @@ Status args_parse(Arena *a, int argc, char **argv, const ArgSpec *specs, int n_s
             options = false;
         } else if (options && argv[i][0] == '-' && argv[i][1] != 0) {
             TRY(parse_option(a, argc, argv, &i, flags, out, e));
-        } else if ((flags & ARGS_OVERRIDES) != 0 && out->n_positional >= max && strchr(argv[i], '=') != NULL) {
+        } else if ((flags & ARGS_OVERRIDES) != 0 && is_override(argv[i])) {
             out->overrides[out->n_overrides++] = argv[i];
         } else {
             out->positional[out->n_positional++] = argv[i];

@@ -7,6 +7,7 @@
 #include "base/json.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char cmd_eval_help[] =
@@ -25,7 +26,7 @@ const char cmd_eval_help[] =
     "  --json              one JSON object instead of a table\n"
     "  --per-token OUT     writes {\"row\",\"ids\",\"logprobs\"} per row to OUT (JSONL)\n"
     "  --trained-only      with --per-token: null where a token is not trained\n"
-    "  --compute-dtype D   auto (bf16), bf16 or fp32\n"
+    "  --compute-dtype D   fp32 (default: what is measured is exact), bf16, auto; with a config its compute_dtype\n"
     "  --threads N         threads (default: all processors)\n";
 
 static const ArgSpec SPECS[] = {{"--base", "M"},
@@ -181,8 +182,25 @@ static Status open_per_token(EvalJob *job, Err *e) {
     return atomic_open(job->ctx->arena, path, &job->per_token, e);
 }
 
+/* "compute_dtype=fp32" and "threads=2" mean the same without a config; other keys belong to one. */
+static Status take_overrides(EvalJob *job, Err *e) {
+    static const char DTYPE[] = "compute_dtype=", THREADS[] = "threads=";
+    for (int i = 0; i < job->args->n_overrides; i++) {
+        const char *o = job->args->overrides[i];
+        if (strncmp(o, DTYPE, sizeof DTYPE - 1) == 0)
+            job->dtype = o + sizeof DTYPE - 1;
+        else if (strncmp(o, THREADS, sizeof THREADS - 1) == 0)
+            job->threads = strtoll(o + sizeof THREADS - 1, NULL, 10);
+        else
+            FAIL(e, ERR_USAGE, "eval: '%s' needs a config (see lorac eval --help)", o);
+    }
+    if (job->threads < 0 || job->threads > 4096) FAIL(e, ERR_USAGE, "threads: expected 0 (all) to 4096");
+    return OK;
+}
+
 static Status eval_files(EvalJob *job, Err *e) {
     const Args *args = job->args;
+    TRY(take_overrides(job, e));
     job->base = args_get(args, "--base");
     job->adapter_dir = args_get(args, "--adapter");
     if (job->base == NULL || args_get(args, "--data") == NULL)
@@ -237,9 +255,7 @@ static Status eval_config(EvalJob *job, Err *e) {
 Status cmd_eval(Ctx *ctx, int argc, char **argv, Err *e) {
     Args args;
     TRY(args_parse(ctx->arena, argc, argv, SPECS, N_SPECS, ARGS_OVERRIDES, 0, 1, &args, e));
-    if (args.n_positional == 0 && args.n_overrides > 0)
-        FAIL(e, ERR_USAGE, "eval: '%s' is no option of this command (see lorac eval --help)", args.overrides[0]);
-    EvalJob job = {.ctx = ctx, .args = &args, .dtype = "auto", .line = {.arena = ctx->arena}};
+    EvalJob job = {.ctx = ctx, .args = &args, .dtype = "fp32", .line = {.arena = ctx->arena}};
     if (args_has(&args, "--compute-dtype")) job.dtype = args_get(&args, "--compute-dtype");
     log_open(&ctx->log, true);
     TRY(args_int(&args, "--threads", 1, 4096, &job.threads, e));

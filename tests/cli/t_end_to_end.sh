@@ -41,8 +41,8 @@ train() { # train NAME OVERRIDES...
 }
 adapter() { echo "$dir/$1/adapter_model.safetensors"; }
 train one
-"$lorac" eval --base $base --data "$dir/test.jsonl" --field-prompt question --field-completion answer --json >"$dir/before.json"
-"$lorac" eval --base $base --adapter "$dir/one" --data "$dir/test.jsonl" --field-prompt question --field-completion answer --json >"$dir/after.json"
+"$lorac" eval --base $base --data "$dir/test.jsonl" --field-prompt question --field-completion answer --compute-dtype bf16 --json >"$dir/before.json"
+"$lorac" eval --base $base --adapter "$dir/one" --data "$dir/test.jsonl" --field-prompt question --field-completion answer compute_dtype=bf16 --json >"$dir/after.json"
 python3 - "$dir/before.json" "$dir/after.json" "$dir/one/metrics.jsonl" <<'PY' || fail "held-out loss"
 import json, math, sys
 before, after = (json.load(open(p)) for p in sys.argv[1:3])
