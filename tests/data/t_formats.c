@@ -54,6 +54,7 @@ static Tokenizer *tiny(bool add_bos, int32_t eos) {
                           .prefix_rule = PREFIX_EVERY_PIECE,
                           .space_from = text_of(" "),
                           .space_to = tokens[MARK],
+                          .prefix = tokens[MARK],
                           .decode = DECODE_PIECES,
                           .bos = BOS,
                           .eos = eos,
