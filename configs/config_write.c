@@ -110,22 +110,23 @@ Status config_write_maths(const Config *c, Buf *out, Err *e) {
 
 enum { NAME_COLUMNS = 30, HELP_COLUMNS = 100 };
 
-/* text from column `indent` on, broken at spaces. The line so far is `at` columns long. */
+/* text with lines broken at spaces; the line so far is `at` columns long, further lines begin at NAME_COLUMNS. */
 static Status put_wrapped(Buf *b, const char *text, int at, Err *e) {
-    for (const char *word = text; *word != 0;) {
+    bool first = true;
+    for (const char *word = text; *word != 0; word += strspn(word, " ")) {
         int n = (int)strcspn(word, " ");
-        if (at + n > HELP_COLUMNS && at > NAME_COLUMNS) {
+        if (first) {
+            first = false;
+        } else if (at + 1 + n > HELP_COLUMNS) {
             TRY(buf_printf(b, e, "\n%*s", NAME_COLUMNS, ""));
             at = NAME_COLUMNS;
+        } else {
+            TRY(buf_putc(b, ' ', e));
+            at++;
         }
         TRY(buf_printf(b, e, "%.*s", n, word));
         at += n;
         word += n;
-        if (*word == ' ') {
-            TRY(buf_putc(b, ' ', e));
-            at++;
-            word++;
-        }
     }
     return OK;
 }
@@ -185,7 +186,8 @@ Status config_help(Buf *out, Err *e) {
     TRY(buf_puts(out, "\nEntries of datasets and test_datasets\n", e));
     for (int i = 0; i < DATASET_FIELD_COUNT; i++) {
         TRY(put_name(out, DATASET_FIELDS[i].name, e));
-        TRY(buf_printf(out, e, "%s\n", DATASET_FIELDS[i].help));
+        TRY(put_wrapped(out, DATASET_FIELDS[i].help, NAME_COLUMNS, e));
+        TRY(buf_putc(out, '\n', e));
     }
     return help_aliases(out, e);
 }
