@@ -30,6 +30,8 @@ enum {
     GEMM_LANES_UNIT = 32,
     GEMM_GROUP = CPU_VW == 16 ? 10 : 24, /* tiles whose left block stays in L2 */
     GEMM_MAX_TERMS = 8,
+    GEMM_ROW_PANELS = 4,             /* with a single row: panels at once, */
+    GEMM_ROW_STEPS = 1024 / GEMM_NR, /* and units expanded at once: 16 KiB, which stay in L1 */
 };
 
 typedef enum GemmMode { GEMM_F32, GEMM_BF16 } GemmMode;
@@ -163,6 +165,10 @@ void gemm_fill(float *panels, const GemmRight *m, int64_t d0, int64_t d1, int64_
 void gemm_tile(int rows, int64_t n0, const float *left0, int64_t n1, const float *left1, const float *panel,
                float *tile, bool add, GemmMode mode);
 
+/* sums[panel][lane] continued by one row of n units times each of `panels` panels, `stride` floats apart. */
+#define gemm_row CPU_NAME(gemm_row)
+void gemm_row(int panels, int64_t n, const float *left, const float *panel, int64_t stride, float *sums, GemmMode mode);
+
 /* Computes lanes lane0 .. lane0+lanes (at most GEMM_LANES, lane0 a multiple of 32) of tiles tile0 .. tile1 of the job. */
 #define gemm_chunk CPU_NAME(gemm_chunk)
 void gemm_chunk(const GemmJob *job, int64_t tile0, int64_t tile1, int64_t lane0, int64_t lanes,
@@ -172,8 +178,9 @@ void gemm_chunk(const GemmJob *job, int64_t tile0, int64_t tile1, int64_t lane0,
 #define gemm_chunk_lanes CPU_NAME(gemm_chunk_lanes)
 int64_t gemm_chunk_lanes(const int64_t *n, int count, int threads);
 
-/* m[i] = what dropout multiplies column k0+i of row t with, i < n; k0 is a multiple of 4. */
-#define gemm_mask_row CPU_NAME(gemm_mask_row)
-void gemm_mask_row(float *m, const GemmMask *mask, int64_t t, int64_t k0, int64_t n);
+/* m[r * stride + i] = what dropout multiplies column k0+i of row t0+r with, r < rows, i < n rounded up to a multiple of 4:
+ * stride has room for that. k0 is a multiple of 4. */
+#define gemm_mask_rows CPU_NAME(gemm_mask_rows)
+void gemm_mask_rows(float *m, int64_t stride, const GemmMask *mask, int64_t t0, int64_t rows, int64_t k0, int64_t n);
 
 #endif

@@ -2,10 +2,12 @@
  * [step][row], and matrices in their stored format as panels [step][lane]. */
 #include "kernels/cpu/gemm.h"
 
-#include "base/rng.h"
 #include "kernels/cpu/unpack.h"
 
-enum { ROW_VECTORS = (GEMM_MR + CPU_VW - 1) / CPU_VW };
+enum {
+    ROW_VECTORS = (GEMM_MR + CPU_VW - 1) / CPU_VW,
+    AHEAD = 12, /* rows between the one expanded and the one prefetched */
+};
 
 /* CPU_VW units of one row from step s on; `steps` is where the row ends. */
 CPU_INLINE vf load_units(const void *row, int64_t s, int64_t steps, int64_t depth, DType dt, GemmMode mode) {
@@ -47,12 +49,9 @@ void gemm_pack_tile(float *dst, const void *const rows[GEMM_MR], DType dt, int64
     }
 }
 
-void gemm_mask_row(float *m, const GemmMask *mask, int64_t t, int64_t k0, int64_t n) {
-    float kept = (float)(1.0 / (1.0 - (double)mask->p));
-    for (int64_t i = 0; i < n; i += 4) {
-        Philox x = philox4x32(mask->key, mask->token[t], (uint64_t)(k0 + i) / 4);
-        for (int j = 0; j < 4 && i + j < n; j++) m[i + j] = rng_unit(x.v[j]) >= mask->p ? kept : 0.0f;
-    }
+/* Asks the caches for bytes that will be read soon: rows of weights lie too far apart for the hardware to foresee. */
+CPU_INLINE void prefetch(const uint8_t *p, int64_t bytes) {
+    for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
 }
 
 /* Row `row` of the matrix, columns c0 .. c0+n, into y (padded with zeros to `padded` floats). */
@@ -105,7 +104,7 @@ static void expand_lanes(float *y, const GemmRight *m, int64_t row_bytes, int64_
     expand_row(y, m, row_bytes, d, lane0, n, padded);
     if (n == 0 || m->mask.token == NULL) return;
     float factor[GEMM_LANES];
-    gemm_mask_row(factor, &m->mask, d, lane0, n);
+    gemm_mask_rows(factor, GEMM_LANES, &m->mask, d, 1, lane0, n);
     for (int64_t i = 0; i < n; i++) y[i] *= factor[i];
 }
 
@@ -113,17 +112,31 @@ static void expand_lanes(float *y, const GemmRight *m, int64_t row_bytes, int64_
 static void fill_straight(float *panels, const GemmRight *m, int64_t d0, int64_t d1, int64_t lane0, int64_t lanes,
                           int64_t step0, int64_t steps, GemmMode mode) {
     float row[GEMM_LANES], odd_row[GEMM_LANES];
+    const QuantTraits *q = wtype_traits(m->wt);
     int64_t row_bytes = wtype_row_bytes(m->wt, m->cols), per_step = mode == GEMM_BF16 ? 2 : 1;
     int64_t padded = (lanes + GEMM_NR - 1) / GEMM_NR * GEMM_NR;
+    int64_t first_byte = lane0 / q->block_elems * q->block_bytes, bytes = (lanes * q->block_bytes) / q->block_elems;
+    bool plain = m->wt == WT_F32 && mode == GEMM_F32 && m->mask.token == NULL && lanes % GEMM_NR == 0;
     for (int64_t d = d0; d < d1; d += per_step) {
+        for (int64_t i = 0; i < per_step && d + AHEAD + i < m->rows; i++)
+            prefetch((const uint8_t *)m->data + (d + AHEAD + i) * row_bytes + first_byte, bytes);
+        float *step = panels + (step0 + (d - d0) / per_step) * GEMM_NR;
+        if (plain) {
+            const uint8_t *p = (const uint8_t *)m->data + d * row_bytes + first_byte;
+            for (int64_t l = 0; l < lanes; l += GEMM_NR, p += 4 * GEMM_NR, step += steps * GEMM_NR) {
+                vf_store(step, vf_load_bytes(p));
+                vf_store(step + CPU_VW, vf_load_bytes(p + 4 * CPU_VW));
+            }
+            continue;
+        }
         expand_lanes(row, m, row_bytes, d, d1, lane0, lanes, padded);
         if (mode == GEMM_BF16) expand_lanes(odd_row, m, row_bytes, d + 1, d1, lane0, lanes, padded);
-        float *step = panels + (step0 + (d - d0) / per_step) * GEMM_NR;
-        for (int64_t l = 0; l < padded; l += CPU_VW) {
-            vf x = vf_load(row + l);
-            if (mode == GEMM_BF16) x = vf_pair_bf16(x, vf_load(odd_row + l));
-            vf_store(step + l / GEMM_NR * (steps * GEMM_NR) + l % GEMM_NR, x);
-        }
+        for (int64_t l = 0; l < padded; l += GEMM_NR, step += steps * GEMM_NR)
+            for (int h = 0; h < GEMM_NR; h += CPU_VW) {
+                vf x = vf_load(row + l + h);
+                if (mode == GEMM_BF16) x = vf_pair_bf16(x, vf_load(odd_row + l + h));
+                vf_store(step + h, x);
+            }
     }
 }
 

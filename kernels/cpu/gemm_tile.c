@@ -18,7 +18,7 @@ CPU_INLINE const float *chain(vf sum[][2], int rows, int64_t n, const float *lef
         vf p0 = vf_load(panel), p1 = vf_load(panel + CPU_VW);
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++) {
-            vf a = broadcast_unit(left + r);
+            vf a = mode == GEMM_F32 ? vf_set1(left[r]) : broadcast_unit(left + r);
             sum[r][0] = multiply_add(a, p0, sum[r][0], mode);
             sum[r][1] = multiply_add(a, p1, sum[r][1], mode);
         }
@@ -83,4 +83,44 @@ static const TileOf TILES[2][GEMM_MR] = {EACH_ROWS(ENTRY, GEMM_F32)
 void gemm_tile(int rows, int64_t n0, const float *left0, int64_t n1, const float *left1, const float *panel,
                float *tile, bool add, GemmMode mode) {
     TILES[mode][rows - 1](n0, left0, n1, left1, panel, tile, add);
+}
+
+/* Several panels of one row: enough independent chains to keep the multipliers busy. */
+CPU_INLINE void row_of(int panels, int64_t n, const float *left, const float *panel, int64_t stride, float *sums,
+                       GemmMode mode) {
+    vf sum[GEMM_ROW_PANELS][2];
+#pragma GCC unroll 4
+    for (int p = 0; p < panels; p++) {
+        sum[p][0] = vf_load(sums + p * GEMM_NR);
+        sum[p][1] = vf_load(sums + p * GEMM_NR + CPU_VW);
+    }
+    for (; n > 0; n--, left += GEMM_MR, panel += GEMM_NR) {
+        vf a = mode == GEMM_F32 ? vf_set1(left[0]) : broadcast_unit(left);
+#pragma GCC unroll 4
+        for (int p = 0; p < panels; p++) {
+            sum[p][0] = multiply_add(a, vf_load(panel + p * stride), sum[p][0], mode);
+            sum[p][1] = multiply_add(a, vf_load(panel + p * stride + CPU_VW), sum[p][1], mode);
+        }
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < panels; p++) {
+        vf_store(sums + p * GEMM_NR, sum[p][0]);
+        vf_store(sums + p * GEMM_NR + CPU_VW, sum[p][1]);
+    }
+}
+
+void gemm_row(int panels, int64_t n, const float *left, const float *panel, int64_t stride, float *sums,
+              GemmMode mode) {
+    for (; panels >= 4; panels -= 4, panel += 4 * stride, sums += 4 * GEMM_NR) {
+        if (mode == GEMM_F32)
+            row_of(4, n, left, panel, stride, sums, GEMM_F32);
+        else
+            row_of(4, n, left, panel, stride, sums, GEMM_BF16);
+    }
+    for (; panels > 0; panels--, panel += stride, sums += GEMM_NR) {
+        if (mode == GEMM_F32)
+            row_of(1, n, left, panel, stride, sums, GEMM_F32);
+        else
+            row_of(1, n, left, panel, stride, sums, GEMM_BF16);
+    }
 }

@@ -12,14 +12,14 @@ void linear_pack_masked(float *dst, float *rows, const void *x, const GemmMask *
                         int64_t depth, DType dt) {
     const void *pointers[GEMM_MR] = {NULL};
     int64_t begin = gemm_tile_row(T, tile), end = gemm_tile_row(T, tile + 1);
+    int64_t stride = linear_row_stride(depth);
+    gemm_mask_rows(rows, stride, mask, begin, end - begin, 0, depth);
     for (int64_t t = begin; t < end; t++) {
-        float *row = rows + (t - begin) * depth;
-        gemm_mask_row(row, mask, t, 0, depth);
-        int64_t k = 0;
-        for (; k + CPU_VW <= depth; k += CPU_VW) vf_store(row + k, vf_load(row + k) * vf_load_dt(x, t * depth + k, dt));
-        for (; k < depth; k++)
-            row[k] *=
-                dt == DT_F32 ? ((const float *)x)[t * depth + k] : bf16_to_f32(((const uint16_t *)x)[t * depth + k]);
+        float *row = rows + (t - begin) * stride;
+        for (int64_t k = 0; k < depth; k += CPU_VW) {
+            int64_t n = depth - k < CPU_VW ? depth - k : CPU_VW;
+            vf_store(row + k, vf_load(row + k) * vf_load_n_dt(x, t * depth + k, n, dt));
+        }
         pointers[t - begin] = row;
     }
     gemm_pack_tile(dst, pointers, DT_F32, depth, GEMM_F32);

@@ -38,7 +38,10 @@ typedef struct LinearSmall {
 #define linear_pack CPU_NAME(linear_pack)
 void linear_pack(float *dst, const void *x, int64_t tile, int64_t T, int64_t depth, DType dt, GemmMode mode);
 
-/* The same in f32 with the dropout of mask; rows: scratch of GEMM_MR * depth floats. */
+/* Floats between the rows of a tile after dropout. */
+static inline int64_t linear_row_stride(int64_t depth) { return (depth + CPU_VW - 1) / CPU_VW * CPU_VW; }
+
+/* The same in f32 with the dropout of mask; rows: scratch of GEMM_MR * linear_row_stride(depth) floats. */
 #define linear_pack_masked CPU_NAME(linear_pack_masked)
 void linear_pack_masked(float *dst, float *rows, const void *x, const GemmMask *mask, int64_t tile, int64_t T,
                         int64_t depth, DType dt);

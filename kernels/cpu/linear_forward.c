@@ -24,7 +24,7 @@ static LinearThread take_thread(const Forward *f, GemmTake *take) {
     LinearThread t;
     t.gemm = gemm_take_scratch(take, f->T, f->max_r);
     t.left = gemm_take(take, f->max_r > 0 ? f->group * gemm_left_stride(f->K, GEMM_F32) : 0);
-    t.rows = gemm_take(take, f->max_r > 0 ? GEMM_MR * f->K : 0);
+    t.rows = gemm_take(take, f->max_r > 0 ? GEMM_MR * linear_row_stride(f->K) : 0);
     return t;
 }
 
