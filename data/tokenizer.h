@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 
-enum { TOKENIZER_TEXT_MAX = 1 << 30, TOKENIZER_TOKENS_MAX = 1 << 24, TOKENIZER_ADDED_BYTES_MAX = 1024 };
+enum { TOKENIZER_TEXT_MAX = 1 << 28, TOKENIZER_TOKENS_MAX = 1 << 24, TOKENIZER_ADDED_BYTES_MAX = 1024 };
 
 /* ---- what a tokenizer is ----------------------------------------------------------------------------------------- */
 
@@ -118,6 +118,9 @@ typedef struct TokenizerSpec {
 Status tokenizer_spec_pre(TokenizerSpec *spec, const char *pre, Err *e);
 /* The stages of a GGUF "llama" tokenizer: scores, byte fallback, U+2581 for spaces, a prefix when asked for. */
 void tokenizer_spec_spm(TokenizerSpec *spec, bool add_space_prefix);
+/* Whether an added token of a GGUF model takes the whitespace behind it, which the file does not say: for models of this
+ * name (general.name) whose tokenizer.json sets rstrip. */
+bool token_takes_space(TokenText model_name, TokenText token);
 /* Whether a token with this text ends generation in some model family ("<|im_end|>", "<|eot_id|>" ...). */
 bool token_ends_generation(TokenText text);
 

@@ -1,0 +1,204 @@
+/* tokenizer_encode.c: text to ids; the stages are listed in tokenizer_internal.h. */
+#include "data/tokenizer_internal.h"
+
+#include "base/utf8.h"
+#include "data/unicode.h"
+
+#include <string.h>
+
+typedef struct Encoder {
+    const Tokenizer *t;
+    Arena *scratch; /* of this call */
+    PretokRun *pretok;
+    BpeWork work;  /* holds the ids */
+    Buf normal[2]; /* normalizer */
+    Buf spaced[2], prefixed;
+    bool special; /* special tokens match */
+    bool goes_on; /* TOKENIZER_CONTINUATION */
+    Err *e;
+} Encoder;
+
+static Status add_id(Encoder *c, int32_t id) {
+    BpeWork *w = &c->work;
+    TRY(arena_grow(c->scratch, &w->ids, &w->cap, w->n, w->n + 1, sizeof id, c->e));
+    w->ids[w->n++] = id;
+    return OK;
+}
+
+/* ---- from a piece between added tokens to ids --------------------------------------------------------------------- */
+
+static bool begins_with(TokenText t, TokenText prefix) {
+    return t.len >= prefix.len && memcmp(t.s, prefix.s, prefix.len) == 0;
+}
+
+/* Metaspace and ByteLevel's prefix. at_start: the piece begins the input. */
+static Status put_spaces(Encoder *c, TokenText *text, bool at_start) {
+    const Tokenizer *t = c->t;
+    NormalizeStep spaces = {NORMALIZE_REPLACE, t->space_from, t->space_to};
+    Buf *b = &c->prefixed;
+    if (t->space_from.len > 0) TRY(normalize_text(&spaces, 1, c->spaced, c->scratch, *text, true, text, c->e));
+    bool put = t->prefix_rule == PREFIX_EVERY_PIECE || (t->prefix_rule == PREFIX_FIRST_ONLY && at_start);
+    if (!put || (at_start && c->goes_on) || begins_with(*text, t->prefix)) return OK;
+    buf_clear(b);
+    TRY(buf_add(b, t->prefix.s, t->prefix.len, c->e));
+    TRY(buf_add(b, text->s, text->len, c->e));
+    *text = (TokenText){b->data, b->len};
+    return OK;
+}
+
+static Status encode_piece(Encoder *c, const char *s, size_t len) {
+    const Tokenizer *t = c->t;
+    if (t->ignore_merges) {
+        int32_t id = index_find(&t->whole, s, len);
+        if (id >= 0) return add_id(c, id);
+    }
+    return bpe_encode(&t->bpe, &c->work, s, len, c->e);
+}
+
+static Status encode_normal(Encoder *c, TokenText text, bool at_start) {
+    const Piece *pieces = NULL;
+    size_t n = 0;
+    if (text.len == 0) return OK;
+    if (c->t->prefix_rule != PREFIX_NONE || c->t->space_from.len > 0) TRY(put_spaces(c, &text, at_start));
+    TRY(pretok_split(c->pretok, text.s, text.len, &pieces, &n, c->e));
+    for (size_t i = 0; i < n; i++) TRY(encode_piece(c, text.s + pieces[i].from, pieces[i].to - pieces[i].from));
+    return OK;
+}
+
+/* ---- added tokens -------------------------------------------------------------------------------------------------- */
+
+/* The leftmost, then longest token at or after `from`; false: none. */
+static bool find_added(const AddedSet *s, TokenText text, size_t from, size_t *begin, size_t *end, int32_t *id) {
+    for (size_t i = from; i < text.len; i++) {
+        uint32_t node = s->root[(unsigned char)text.s[i]];
+        *id = -1;
+        for (size_t k = i + 1; node != 0; k++) {
+            if (s->nodes[node].id >= 0) *id = s->nodes[node].id, *end = k;
+            if (k == text.len) break;
+            node = s->nodes[node].child;
+            while (node != 0 && s->nodes[node].byte != (uint8_t)text.s[k]) node = s->nodes[node].sibling;
+        }
+        if (*id < 0) continue;
+        *begin = i;
+        return true;
+    }
+    return false;
+}
+
+/* Where the character that ends at `at` begins. */
+static size_t char_before(const char *s, size_t at) {
+    do at--;
+    while (at > 0 && ((unsigned char)s[at] & 0xC0) == 0x80);
+    return at;
+}
+
+static bool is_word_alone(TokenText text, size_t begin, size_t end) {
+    uint32_t cp = 0;
+    if (begin > 0) {
+        size_t k = char_before(text.s, begin);
+        utf8_decode(text.s + k, begin - k, &cp);
+        if (unicode_is_word(cp)) return false;
+    }
+    if (end == text.len) return true;
+    utf8_decode(text.s + end, text.len - end, &cp);
+    return !unicode_is_word(cp);
+}
+
+static size_t spaces_before(TokenText text, size_t begin, size_t least) {
+    uint32_t cp = 0;
+    while (begin > least) {
+        size_t k = char_before(text.s, begin);
+        utf8_decode(text.s + k, begin - k, &cp);
+        if (!unicode_is_space(cp)) break;
+        begin = k;
+    }
+    return begin > least ? begin : least;
+}
+
+static size_t spaces_after(TokenText text, size_t end) {
+    uint32_t cp = 0;
+    while (end < text.len) {
+        int k = utf8_decode(text.s + end, text.len - end, &cp);
+        if (!unicode_is_space(cp)) break;
+        end += (size_t)k;
+    }
+    return end;
+}
+
+typedef Status (*Between)(Encoder *c, TokenText text, bool at_start);
+
+/* Cuts the set's tokens out of text; `between` gets the rest. As in Hugging Face, a match that does not count (special,
+ * single_word) is passed over as a whole, and a token whose neighbour took it as its whitespace is still emitted. */
+static Status split_added(Encoder *c, const AddedSet *set, TokenText text, bool at_start, Between between) {
+    size_t at = 0, done = 0, begin = 0, end = 0;
+    int32_t id = -1;
+    while (set->n > 0 && find_added(set, text, at, &begin, &end, &id)) {
+        unsigned flags = c->t->flags[id];
+        at = end;
+        if ((flags & TOKEN_IS_SPECIAL) != 0 && !c->special) continue;
+        if ((flags & TOKEN_SINGLE_WORD) != 0 && !is_word_alone(text, begin, end)) continue;
+        if ((flags & TOKEN_LSTRIP) != 0) begin = spaces_before(text, begin, done);
+        if ((flags & TOKEN_RSTRIP) != 0) end = spaces_after(text, end);
+        if (begin > done) TRY(between(c, (TokenText){text.s + done, begin - done}, at_start && done == 0));
+        TRY(add_id(c, id));
+        done = end;
+    }
+    if (done < text.len) return between(c, (TokenText){text.s + done, text.len - done}, at_start && done == 0);
+    return OK;
+}
+
+static Status encode_raw(Encoder *c, TokenText text, bool at_start) {
+    const Tokenizer *t = c->t;
+    TRY(normalize_text(t->normalize, t->n_normalize, c->normal, c->scratch, text, at_start && c->goes_on, &text, c->e));
+    return split_added(c, &t->normal_added, text, at_start, encode_normal);
+}
+
+/* ---- the call ------------------------------------------------------------------------------------------------------ */
+
+static Status encode(Encoder *c, const char *text, size_t len, unsigned flags) {
+    const Tokenizer *t = c->t;
+    if (len > TOKENIZER_TEXT_MAX)
+        FAIL(c->e, ERR_DATA, "a text of %zu bytes; at most %d can be tokenized at once", len, TOKENIZER_TEXT_MAX);
+    size_t valid = utf8_valid_prefix(text, len);
+    if (valid != len)
+        FAIL(c->e, ERR_DATA, "invalid UTF-8 at byte %zu of the text (0x%02X)", valid,
+             (unsigned)(unsigned char)text[valid]);
+    if ((flags & TOKENIZER_BOS_ALWAYS) != 0 && t->bos < 0)
+        FAIL(c->e, ERR_DATA, "%s: this tokenizer has no BOS token", t->name);
+    if ((flags & TOKENIZER_EOS) != 0 && t->eos < 0)
+        FAIL(c->e, ERR_DATA, "%s: this tokenizer has no EOS token", t->name);
+    TRY(pretok_begin(t->pretok, c->scratch, &c->pretok, c->e));
+    bool bos = (flags & TOKENIZER_BOS_ALWAYS) != 0 || ((flags & TOKENIZER_BOS) != 0 && t->add_bos);
+    if (bos) TRY(add_id(c, t->bos));
+    TRY(split_added(c, &t->raw_added, (TokenText){text, len}, true, encode_raw));
+    if (bos && (flags & TOKENIZER_BOS_ALWAYS) == 0 && c->work.n > 1 && c->work.ids[1] == t->bos) {
+        memmove(c->work.ids, c->work.ids + 1, (c->work.n - 1) * sizeof *c->work.ids);
+        c->work.n--;
+    }
+    return (flags & TOKENIZER_EOS) != 0 ? add_id(c, t->eos) : OK;
+}
+
+Status tokenizer_encode(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags, int32_t **ids,
+                        size_t *n, Err *e) {
+    Arena *scratch = NULL;
+    int32_t *out = NULL;
+    Status st = arena_open(&scratch, "tokenizer", e);
+    if (st != OK) return st;
+    Encoder c = {.t = t,
+                 .scratch = scratch,
+                 .work.arena = scratch,
+                 .normal = {{.arena = scratch}, {.arena = scratch}},
+                 .spaced = {{.arena = scratch}, {.arena = scratch}},
+                 .prefixed.arena = scratch,
+                 .special = (flags & TOKENIZER_SPECIAL) != 0,
+                 .goes_on = (flags & TOKENIZER_CONTINUATION) != 0,
+                 .e = e};
+    TRY_OUT(st, encode(&c, text, len, flags));
+    TRY_OUT(st, ARENA_NEW(a, c.work.n, out, e));
+    if (c.work.n > 0) memcpy(out, c.work.ids, c.work.n * sizeof *out);
+    *ids = out;
+    *n = c.work.n;
+out:
+    arena_close(scratch);
+    return st;
+}

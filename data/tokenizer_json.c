@@ -1,0 +1,246 @@
+/* tokenizer_json.c: vocabulary, merges and added tokens of a tokenizer.json. */
+#include "data/tokenizer_json_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+Status json_reader_bad(const JsonReader *r, const char *format, ...) {
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    FAIL(r->e, ERR_FORMAT, "%s: %s", r->path, text);
+}
+
+Status read_bool(const JsonReader *r, const Json *obj, const char *place, const char *key, bool fallback, bool *out) {
+    const Json *v = json_get(obj, key);
+    *out = fallback;
+    if (v == NULL || v->type == JSON_NULL) return OK;
+    if (v->type != JSON_BOOL) BAD(r, "%s.%s is %s, expected true or false", place, key, json_type_name(v->type));
+    *out = v->boolean;
+    return OK;
+}
+
+Status read_string(const JsonReader *r, const Json *obj, const char *place, const char *key, TokenText *out) {
+    const Json *v = json_get(obj, key);
+    *out = (TokenText){"", 0};
+    if (v == NULL || v->type == JSON_NULL) return OK;
+    if (v->type != JSON_STRING) BAD(r, "%s.%s is %s, expected a string", place, key, json_type_name(v->type));
+    *out = (TokenText){v->string.s, v->string.len};
+    return OK;
+}
+
+bool text_is(TokenText t, const char *s) { return strlen(s) == t.len && memcmp(t.s, s, t.len) == 0; }
+
+int32_t find_token(const JsonReader *r, TokenText t) { return index_find(&r->index, t.s, t.len); }
+
+/* ---- vocabulary ------------------------------------------------------------------------------------------------------ */
+
+/* Ids may have holes, but not so many that a small file asks for much memory. */
+static int64_t id_limit(const Json *vocab, const Json *added) {
+    int64_t limit = 2 * ((int64_t)vocab->n + (added != NULL ? added->n : 0)) + (1 << 16);
+    return limit < TOKENIZER_TOKENS_MAX ? limit : TOKENIZER_TOKENS_MAX;
+}
+
+static Status check_vocab_id(const JsonReader *r, TokenText text, const Json *v, int64_t limit) {
+    if (v->type != JSON_INT || v->integer < 0 || v->integer >= limit)
+        BAD(r, "model.vocab: the id of \"%.*s\" is no whole number from 0 to %lld", SHOWN(text), (long long)limit - 1);
+    return OK;
+}
+
+static Status check_added_object(const JsonReader *r, const Json *added, uint32_t i, int64_t limit) {
+    const Json *v = &added->list.items[i];
+    const Json *id = json_get(v, "id"), *content = json_get(v, "content");
+    if (content == NULL || content->type != JSON_STRING) BAD(r, "added_tokens[%u]: content is no string", i);
+    if (id == NULL || id->type != JSON_INT || id->integer < 0 || id->integer >= limit)
+        BAD(r, "added_tokens[%u]: id is no whole number from 0 to %lld", i, (long long)limit - 1);
+    return OK;
+}
+
+/* Room for the largest id of both lists. */
+static Status count_tokens(JsonReader *r, const Json *vocab, const Json *added, size_t *n) {
+    int64_t limit = id_limit(vocab, added), top = -1;
+    for (uint32_t i = 0; i < vocab->n; i++) {
+        const JsonString *key = &vocab->list.keys[i];
+        TRY(check_vocab_id(r, (TokenText){key->s, key->len}, &vocab->list.items[i], limit));
+        if (vocab->list.items[i].integer > top) top = vocab->list.items[i].integer;
+    }
+    for (uint32_t i = 0; added != NULL && i < added->n; i++) {
+        TRY(check_added_object(r, added, i, limit));
+        int64_t id = json_get(&added->list.items[i], "id")->integer;
+        if (id > top) top = id;
+    }
+    *n = (size_t)(top + 1);
+    return OK;
+}
+
+/* Tokens by id, and the table and index of their texts. added_only tokens are in the table, but not yet in the index. */
+typedef struct Vocab {
+    TokenText *tokens;
+    uint8_t *kinds, *added_only;
+    size_t n;
+} Vocab;
+
+static Status place_vocab(JsonReader *r, const Json *vocab, Vocab *v) {
+    for (uint32_t i = 0; i < vocab->n; i++) {
+        const JsonString *key = &vocab->list.keys[i];
+        size_t id = (size_t)vocab->list.items[i].integer;
+        if (v->kinds[id] != TOKEN_ABSENT)
+            BAD(r, "model.vocab: id %zu is given twice, to \"%.*s\" and \"%.*s\"", id, SHOWN(v->tokens[id]),
+                SHOWN(*key));
+        v->tokens[id] = (TokenText){key->s, key->len};
+        v->kinds[id] = TOKEN_NORMAL;
+    }
+    return OK;
+}
+
+/* The table over model tokens and whatever text the added tokens bring (at ids the model leaves free). */
+static Status index_vocab(JsonReader *r, const Vocab *v, const Json *added) {
+    uint64_t total = 0;
+    uint32_t *at = NULL;
+    char *bytes = NULL;
+    for (size_t i = 0; i < v->n; i++) total += v->tokens[i].len;
+    for (uint32_t i = 0; added != NULL && i < added->n; i++) {
+        const Json *content = json_get(&added->list.items[i], "content");
+        size_t id = (size_t)json_get(&added->list.items[i], "id")->integer;
+        if (v->kinds[id] != TOKEN_ABSENT) continue;
+        v->tokens[id] = (TokenText){content->string.s, content->string.len};
+        total += content->string.len;
+    }
+    if (total > UINT32_MAX) BAD(r, "the tokens have more than 4 GiB of text");
+    TRY(ARENA_NEW(r->arena, v->n + 1, at, r->e));
+    TRY(ARENA_NEW(r->arena, total, bytes, r->e));
+    for (size_t i = 0; i < v->n; i++) {
+        memcpy(bytes + at[i], v->tokens[i].s != NULL ? v->tokens[i].s : "", v->tokens[i].len);
+        at[i + 1] = at[i] + (uint32_t)v->tokens[i].len;
+    }
+    r->table = (TokenTable){bytes, at, v->n};
+    TRY(index_open(r->arena, &r->table, v->n, &r->index, r->e));
+    for (size_t i = 0; i < v->n; i++)
+        if (v->kinds[i] != TOKEN_ABSENT) index_add(&r->index, (int32_t)i);
+    return OK;
+}
+
+static Status read_added(JsonReader *r, const Json *v, uint32_t i, Vocab *vocab, AddedToken *out) {
+    char place[32];
+    snprintf(place, sizeof place, "added_tokens[%u]", i);
+    TRY(read_string(r, v, place, "content", &out->content));
+    TRY(read_bool(r, v, place, "single_word", false, &out->single_word));
+    TRY(read_bool(r, v, place, "lstrip", false, &out->lstrip));
+    TRY(read_bool(r, v, place, "rstrip", false, &out->rstrip));
+    TRY(read_bool(r, v, place, "special", false, &out->special));
+    TRY(read_bool(r, v, place, "normalized", !out->special, &out->normalized));
+    int32_t known = find_token(r, out->content);
+    out->id = known >= 0 ? known : (int32_t)json_get(v, "id")->integer;
+    if (known < 0) {
+        TokenText text = vocab->tokens[out->id];
+        if (vocab->kinds[out->id] != TOKEN_ABSENT ||
+            !(text.len == out->content.len && memcmp(text.s, out->content.s, text.len) == 0))
+            BAD(r, "%s: id %d belongs to another token", place, out->id);
+        vocab->added_only[out->id] = 1;
+    }
+    vocab->kinds[out->id] = out->special ? TOKEN_CONTROL : TOKEN_USER_DEFINED;
+    if (known < 0) index_add(&r->index, out->id);
+    return OK;
+}
+
+static Status read_vocab(JsonReader *r, const Json *vocab, const Json *added) {
+    Vocab v = {0};
+    AddedToken *list = NULL;
+    TRY(count_tokens(r, vocab, added, &v.n));
+    TRY(ARENA_NEW(r->arena, v.n, v.tokens, r->e));
+    TRY(ARENA_NEW(r->arena, v.n, v.kinds, r->e));
+    TRY(ARENA_NEW(r->arena, v.n, v.added_only, r->e));
+    TRY(place_vocab(r, vocab, &v));
+    TRY(index_vocab(r, &v, added));
+    size_t n_added = added != NULL ? added->n : 0, n = 0;
+    TRY(ARENA_NEW(r->arena, n_added, list, r->e));
+    for (uint32_t i = 0; i < n_added; i++) {
+        TRY(read_added(r, &added->list.items[i], i, &v, &list[n]));
+        n += list[n].content.len > 0; /* Hugging Face ignores empty ones */
+    }
+    TokenizerSpec *s = r->spec;
+    s->n_tokens = v.n, s->tokens = v.tokens, s->kinds = v.kinds, s->added_only = v.added_only;
+    s->n_added = n, s->added = list;
+    return OK;
+}
+
+/* ---- merges and the rest of the model -------------------------------------------------------------------------------- */
+
+/* "left right", or ["left", "right"]. */
+static Status read_merge(const JsonReader *r, const Json *v, uint32_t i, TokenMerge *out) {
+    if (v->type == JSON_ARRAY && v->n == 2 && v->list.items[0].type == JSON_STRING &&
+        v->list.items[1].type == JSON_STRING) {
+        out->left = (TokenText){v->list.items[0].string.s, v->list.items[0].string.len};
+        out->right = (TokenText){v->list.items[1].string.s, v->list.items[1].string.len};
+        return OK;
+    }
+    const char *s = v->type == JSON_STRING ? v->string.s : "",
+               *space = memchr(s, ' ', v->type == JSON_STRING ? v->string.len : 0);
+    if (space == NULL || memchr(space + 1, ' ', v->string.len - (size_t)(space + 1 - s)) != NULL)
+        BAD(r, "model.merges[%u] is neither \"LEFT RIGHT\" nor [\"LEFT\", \"RIGHT\"]", i);
+    out->left = (TokenText){s, (size_t)(space - s)};
+    out->right = (TokenText){space + 1, v->string.len - (size_t)(space + 1 - s)};
+    return OK;
+}
+
+static Status read_merges(JsonReader *r, const Json *v) {
+    TokenMerge *list = NULL;
+    size_t n = 0;
+    if (v == NULL || v->type != JSON_ARRAY) BAD(r, "model.merges is missing or no list");
+    TRY(ARENA_NEW(r->arena, v->n, list, r->e));
+    for (uint32_t i = 0; i < v->n; i++) {
+        const Json *m = &v->list.items[i];
+        if (m->type == JSON_STRING && m->string.len >= 8 && memcmp(m->string.s, "#version", 8) == 0) continue;
+        TRY(read_merge(r, m, i, &list[n++]));
+    }
+    r->spec->merges = list;
+    r->spec->n_merges = n;
+    return OK;
+}
+
+static Status read_model(JsonReader *r, const Json *model, const Json *added) {
+    static const char *const AFFIXES[] = {"continuing_subword_prefix", "end_of_word_suffix"};
+    TokenizerSpec *s = r->spec;
+    TokenText type, text;
+    double dropout = 0;
+    if (model == NULL || model->type != JSON_OBJECT) BAD(r, "the key 'model' is missing or no object");
+    const Json *vocab = json_get(model, "vocab"), *v = json_get(model, "dropout");
+    TRY(read_string(r, model, "model", "type", &type));
+    if (type.len > 0 && !text_is(type, "BPE")) BAD(r, "model.type is \"%.*s\"; only BPE is implemented", SHOWN(type));
+    if (vocab == NULL || vocab->type != JSON_OBJECT) BAD(r, "model.vocab is missing or no object");
+    if (added != NULL && added->type == JSON_NULL) added = NULL;
+    if (added != NULL && added->type != JSON_ARRAY) BAD(r, "added_tokens is no list");
+    if (json_number(v, &dropout) && dropout != 0)
+        BAD(r, "model.dropout is %g; random merges are not implemented", dropout);
+    for (int i = 0; i < 2; i++) {
+        TRY(read_string(r, model, "model", AFFIXES[i], &text));
+        if (text.len > 0) BAD(r, "model.%s is not implemented", AFFIXES[i]);
+    }
+    TRY(read_bool(r, model, "model", "fuse_unk", false, &s->fuse_unk));
+    TRY(read_bool(r, model, "model", "byte_fallback", false, &s->byte_fallback));
+    TRY(read_bool(r, model, "model", "ignore_merges", false, &s->ignore_merges));
+    TRY(read_vocab(r, vocab, added));
+    TRY(read_string(r, model, "model", "unk_token", &text));
+    s->unk = text.len > 0 ? find_token(r, text) : -1;
+    if (text.len > 0 && (s->unk < 0 || s->added_only[s->unk]))
+        BAD(r, "model.unk_token \"%.*s\" is not in model.vocab", SHOWN(text));
+    return read_merges(r, json_get(model, "merges"));
+}
+
+Status tokenizer_spec_from_json(Arena *a, const char *tokenizer_json_path, const char *config_path, TokenizerSpec *spec,
+                                Err *e) {
+    JsonReader r = {.arena = a, .path = tokenizer_json_path, .spec = spec, .e = e};
+    Json *root = NULL;
+    *spec = (TokenizerSpec){.name = tokenizer_json_path, .bos = -1, .eos = -1, .unk = -1, .pad = -1};
+    TRY(json_read(a, tokenizer_json_path, TOKENIZER_JSON_BYTES_MAX, &root, e));
+    if (root->type != JSON_OBJECT) BAD(&r, "this is no tokenizer.json: not an object");
+    TRY(read_model(&r, json_get(root, "model"), json_get(root, "added_tokens")));
+    TRY(read_normalizer(&r, json_get(root, "normalizer")));
+    TRY(read_pre_tokenizer(&r, json_get(root, "pre_tokenizer")));
+    TRY(read_decoder(&r, json_get(root, "decoder")));
+    TRY(read_post_processor(&r, json_get(root, "post_processor")));
+    return config_path != NULL ? read_tokenizer_config(&r, config_path) : OK;
+}
