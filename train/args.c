@@ -1,47 +1,26 @@
 /* args.c: the command line. See cmd.h. */
 #include "train/cmd.h"
 
+#include "base/text.h"
+
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-int edit_distance(const char *a, const char *b) {
-    enum { MOST = 48 };
-    int rows[3][MOST + 1];
-    size_t n = strlen(a), m = strlen(b);
-    if (n > MOST || m > MOST) return MOST;
-    int *before = rows[0], *last = rows[1], *now = rows[2];
-    for (size_t j = 0; j <= m; j++) last[j] = (int)j;
-    for (size_t i = 1; i <= n; i++) {
-        now[0] = (int)i;
-        for (size_t j = 1; j <= m; j++) {
-            int best = last[j - 1] + (a[i - 1] != b[j - 1]);
-            if (last[j] + 1 < best) best = last[j] + 1;
-            if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < best)
-                best = before[j - 2] + 1;
-            now[j] = best;
-        }
-        int *t = before;
-        before = last;
-        last = now;
-        now = t;
-    }
-    return last[m];
-}
-
 static Status unknown_option(const Args *args, const char *option, Err *e) {
     const char *nearest = NULL;
-    int best = 4;
+    int best = INT_MAX;
     for (int i = 0; i < args->n_specs; i++) {
-        int d = edit_distance(option, args->specs[i].name);
+        int d = text_distance(option, args->specs[i].name);
         if (d < best) {
             best = d;
             nearest = args->specs[i].name;
         }
     }
-    if (nearest != NULL) FAIL(e, ERR_USAGE, "unknown option '%s'; did you mean '%s'? (see --help)", option, nearest);
+    if (nearest != NULL && text_is_near(option, best))
+        FAIL(e, ERR_USAGE, "unknown option '%s'; did you mean '%s'? (see --help)", option, nearest);
     FAIL(e, ERR_USAGE, "unknown option '%s' (see --help)", option);
 }
 

@@ -68,7 +68,4 @@ Status args_all(Arena *a, const Args *args, const char *name, const char *const 
 Status args_int(const Args *args, const char *name, int64_t min, int64_t max, int64_t *out, Err *e);
 Status args_real(const Args *args, const char *name, double min, double max, double *out, Err *e);
 
-/* Edit distance (insert, delete, substitute, swap of neighbours), for "did you mean". */
-int edit_distance(const char *a, const char *b);
-
 #endif

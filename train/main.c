@@ -2,7 +2,9 @@
 #include "train/cmd.h"
 
 #include "base/signals.h"
+#include "base/text.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,16 +42,16 @@ static const Command *command_find(const char *name) {
 
 static int unknown_command(const char *name) {
     const char *nearest = NULL;
-    int best = 4;
+    int best = INT_MAX;
     for (int i = 0; i < N_COMMANDS; i++) {
-        int d = edit_distance(name, COMMANDS[i].name);
+        int d = text_distance(name, COMMANDS[i].name);
         if (d < best) {
             best = d;
             nearest = COMMANDS[i].name;
         }
     }
     fprintf(stderr, "error: unknown command '%s'", name);
-    if (nearest != NULL) fprintf(stderr, "; did you mean '%s'?", nearest);
+    if (nearest != NULL && text_is_near(name, best)) fprintf(stderr, "; did you mean '%s'?", nearest);
     fputs(" (see lorac --help)\n", stderr);
     return EXIT_CODES[ERR_USAGE];
 }

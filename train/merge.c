@@ -17,7 +17,7 @@ static const struct {
     int wtype;
     double bound;
 } OUTTYPES[] = {
-    {"f32", WT_F32, 1e-6},   {"f16", WT_F16, 1e-3},  {"bf16", WT_BF16, 1e-2},
+    {"f32", WT_F32, 1e-5},   {"f16", WT_F16, 1e-3},  {"bf16", WT_BF16, 1e-2},
     {"q8_0", WT_Q8_0, 2e-2}, {"q4_0", WT_Q4_0, 0.5}, {"q4_1", WT_Q4_1, 0.5},
 };
 enum { N_OUTTYPES = sizeof OUTTYPES / sizeof OUTTYPES[0] };

@@ -11,7 +11,7 @@ within a round, so that a machine whose speed drifts cannot favour one side.
 """
 import argparse, json, os, subprocess, sys, tempfile, time
 
-BLOCK, MICRO, STEPS = 512, 4, 3
+BLOCK, MICRO = 512, 4
 
 
 def token_blocks(args, folder):
@@ -19,7 +19,7 @@ def token_blocks(args, folder):
     with open(config, "w") as f:
         f.write(f"base_model: {args.base}\ndatasets:\n  - path: {args.data}\n    field_prompt: {args.field_prompt}\n"
                 f"    field_completion: {args.field_completion}\n    type: prompt_completion\n")
-    ids, need = [], BLOCK * MICRO * STEPS
+    ids, need = [], BLOCK * MICRO * args.steps
     show = subprocess.Popen([args.lorac, "data", "show", config, "--json"], stdout=subprocess.PIPE, text=True)
     for line in show.stdout:
         ids += json.loads(line)["ids"]
@@ -29,7 +29,7 @@ def token_blocks(args, folder):
     show.wait()
     if len(ids) < need:
         sys.exit(f"{args.data} has {len(ids)} tokens, {need} are needed")
-    return [ids[i * BLOCK:(i + 1) * BLOCK] for i in range(MICRO * STEPS)]
+    return [ids[i * BLOCK:(i + 1) * BLOCK] for i in range(MICRO * args.steps)]
 
 
 def run_lorac(args, folder, blocks):
@@ -42,7 +42,7 @@ def run_lorac(args, folder, blocks):
     with open(config, "w") as f:
         f.write(f"base_model: {args.base}\ndatasets:\n  - path: {rows}\n    type: tokens\nsequence_len: {BLOCK}\n"
                 f"lora_r: 16\nlora_alpha: 32\nmicro_batch_size: 1\ngradient_accumulation_steps: {MICRO}\n"
-                f"max_steps: {STEPS}\nsave_steps: 0\noutput_dir: {out}\noverwrite_output_dir: true\n")
+                f"max_steps: {args.steps}\nsave_steps: 0\noutput_dir: {out}\noverwrite_output_dir: true\n")
     start = time.time()
     subprocess.run(["/usr/bin/time", "-f", "%M", "-o", os.path.join(folder, "rss"), args.lorac, "train", config, "--quiet"], check=True)
     wall = time.time() - start
@@ -51,7 +51,7 @@ def run_lorac(args, folder, blocks):
     rss = int(open(os.path.join(folder, "rss")).read().split()[-1]) / 1024
     first = steps[0]["elapsed_s"]
     later = steps[-1]["elapsed_s"] - first
-    return {"tokens_per_s": BLOCK * MICRO * (STEPS - 1) / later, "first_step_s": first, "rss_mb": rss, "wall_s": wall}
+    return {"tokens_per_s": BLOCK * MICRO * (args.steps - 1) / later, "first_step_s": first, "rss_mb": rss, "wall_s": wall}
 
 
 def peft_worker(args, route, blocks_file):
@@ -94,7 +94,7 @@ def peft_worker(args, route, blocks_file):
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=2e-4)
     blocks = torch.tensor(json.load(open(blocks_file)))
     times = []
-    for step in range(STEPS):
+    for step in range(args.steps):
         for k in range(MICRO):
             ids = blocks[step * MICRO + k][None]
             (forward(input_ids=ids, labels=ids).loss / MICRO).backward()
@@ -102,14 +102,14 @@ def peft_worker(args, route, blocks_file):
         optimizer.step()
         optimizer.zero_grad()
         times.append(time.time())
-    print(json.dumps({"tokens_per_s": BLOCK * MICRO * (STEPS - 1) / (times[-1] - times[0]), "first_step_s": times[0] - begin,
+    print(json.dumps({"tokens_per_s": BLOCK * MICRO * (args.steps - 1) / (times[-1] - times[0]), "first_step_s": times[0] - begin,
                       "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 
 def run_peft(args, route, folder, blocks):
     path = os.path.join(folder, "blocks.json")
     json.dump(blocks, open(path, "w"))
-    command = [sys.executable, __file__, "--worker", route, "--blocks", path, "--base", args.base, "--lorac", "-", "--data", "-"]
+    command = [sys.executable, __file__, "--worker", route, "--blocks", path, "--steps", str(args.steps), "--base", args.base, "--lorac", "-", "--data", "-"]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
 
 
@@ -121,6 +121,7 @@ def main():
     p.add_argument("--field-prompt", default="question")
     p.add_argument("--field-completion", default="answer")
     p.add_argument("--rounds", type=int, default=2)
+    p.add_argument("--steps", type=int, default=3, help="optimizer steps of 2048 tokens; the first is not timed")
     p.add_argument("--routes", default="fp32,bf16", help="fp32, bf16, bf16+compile")
     p.add_argument("--worker", help=argparse.SUPPRESS)
     p.add_argument("--blocks", help=argparse.SUPPRESS)
