@@ -166,11 +166,12 @@ static bool patience_is_out(const Trainer *t) {
 }
 
 static Status loop(Trainer *t, Err *e) {
-    Progress p = {.last_s = clock_s()};
+    Progress p = {0};
     int64_t eval_every = config_interval(t->config, "eval_steps", t->steps);
     int64_t save_every = config_interval(t->config, "save_steps", t->steps);
     bool first = t->step == 0 || due(t->step, eval_every, t->steps); /* a run stopped while evaluating resumes there */
     if (first && t->n_sets > 0 && t->evaluated_step != t->step) TRY(trainer_evaluate(t, e));
+    p.last_s = clock_s();
     while (t->step < t->steps && !patience_is_out(t)) {
         TRY(one_step(t, &p, e));
         if (t->n_sets > 0 && due(t->step, eval_every, t->steps)) TRY(trainer_evaluate(t, e));
