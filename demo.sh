@@ -99,15 +99,19 @@ for line in sys.stdin:
 '
 }
 
-step "before: held-out loss and three answers"
-"$lorac" eval --base "$base" --data "$heldout"
+step "before: three answers to held-out questions"
 answers "$questions" --base "$base" | show
 
-step "fine-tune ($config)"
+step "fine-tune ($config): held-out loss first and last"
 "$lorac" train "$config" "base_model=$base" "output_dir=$out" overwrite_output_dir=true
 
-step "after: base and adapter side by side, the same three questions"
-"$lorac" eval --base "$base" --adapter "$out" --data "$heldout" --compare
+step "after: held-out loss, and the same three questions"
+python3 - "$out/metrics.jsonl" <<'PY'
+import json, sys
+evals = [e for e in map(json.loads, open(sys.argv[1])) if e["event"] == "eval"]
+for name, e in (("base", evals[0]), ("base + adapter", evals[-1])):
+    print(f"{name:15s} loss {e['loss']:.4f}  perplexity {e['perplexity']:.3f}  ({e['tokens']} held-out tokens)")
+PY
 answers "$questions" --base "$base" --adapter "$out" | tee "$questions.adapter" | show
 
 step "merge to GGUF, re-opened and compared"
