@@ -410,6 +410,27 @@ static void help_has_every_key(void **state) {
     }
 }
 
+/* The recipes that are shipped use only keys of today, and need no note. */
+static void recipes_are_in_order(void **state) {
+    (void)state;
+    char **names;
+    size_t n;
+    int recipes = 0, notes;
+    assert_int_equal(list_folder(arena, LORAC_SOURCE_DIR "/configs", &names, &n, &err), OK);
+    for (size_t i = 0; i < n; i++) {
+        Config *c;
+        char *file;
+        size_t end = strlen(names[i]);
+        if (end < 5 || strcmp(names[i] + end - 5, ".yaml") != 0) continue;
+        assert_int_equal(path_join(arena, LORAC_SOURCE_DIR "/configs", names[i], &file, &err), OK);
+        if (config_load(arena, file, NULL, 0, &c, &err) != OK) fail_msg("%s", err.message);
+        config_notes(c, &notes);
+        assert_int_equal(notes, 0);
+        recipes++;
+    }
+    assert_true(recipes > 0);
+}
+
 /* No prefix and no single changed byte of a config may crash, hang or be taken as something it is not. */
 static void damaged_files_are_errors_or_configs(void **state) {
     (void)state;
@@ -454,6 +475,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(resolved_text_reads_back_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(maths_text_sees_what_decides_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(help_has_every_key, setup, teardown),
+        cmocka_unit_test_setup_teardown(recipes_are_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_files_are_errors_or_configs, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
