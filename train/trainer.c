@@ -19,9 +19,11 @@ Status trainer_export(Trainer *t, const char *folder, Err *e) {
     const StMeta meta[] = {{"lorac_version", t->ctx->version},
                            {"lorac_base_xxh3", t->base_hash},
                            {"lorac_data_xxh3", t->data_hash},
-                           {"lorac_config_sha256", config_hash}};
-    Status st =
-        adapter_save(t->save, t->session.model, t->adapter, folder, config_string(t->config, "base_model"), meta, 4, e);
+                           {"lorac_config_sha256", config_hash},
+                           {"lorac_parent_xxh3", t->parent_hash}};
+    int n_meta = t->parent_hash[0] == 0 ? 4 : 5;
+    Status st = adapter_save(t->save, t->session.model, t->adapter, folder, config_string(t->config, "base_model"),
+                             meta, n_meta, e);
     arena_reset(t->save, mark);
     return st;
 }

@@ -38,6 +38,7 @@ typedef struct Trainer {
     void *square_ws;
     int64_t steps; /* of the whole run */
     char base_hash[HASH_HEX_BYTES], data_hash[HASH_HEX_BYTES];
+    char parent_hash[HASH_HEX_BYTES]; /* of the adapter in lora_model_dir; "" without one */
     const char *output_dir;
     /* what a checkpoint keeps */
     int64_t step, tokens_seen, trained_seen;

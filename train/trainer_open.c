@@ -48,6 +48,9 @@ static Status open_adapter(Trainer *t, Err *e) {
     o.targets = config_list(c, "lora_target_modules", &o.n_targets);
     if (from[0] == 0) return adapter_create(t->session.state, t->session.model, &o, &t->adapter, e);
     TRY(adapter_load(t->session.state, t->session.model, from, &o, &t->adapter, e));
+    Hash128 h;
+    TRY(adapter_hash(t->save, t->adapter, &h, e)); /* moments are zero yet: a function of the loaded values */
+    hash_hex(h, t->parent_hash);
     log_note(&t->ctx->log, "adapter: from %s (rank %lld, alpha %g, %d modules)", from, (long long)t->adapter->r,
              t->adapter->alpha, t->adapter->set.n_slots);
     return OK;

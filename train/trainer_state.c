@@ -3,7 +3,7 @@
  *   int    step, tokens_seen, trained_seen, best_step, evals_without_gain, evaluated_step, metrics_bytes,
  *          n_params
  *   real   best_loss
- *   text   config (the keys that decide bytes), base_hash, data_hash, cpu_level */
+ *   text   config (the keys that decide bytes), base_hash, data_hash, cpu_level, parent_hash */
 #include "train/trainer.h"
 
 #include "checkpoints/state_hdf5.h"
@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXTS = 4, INTS = 8, ARRAYS = 3 };
+enum { TEXTS = 5, INTS = 8, ARRAYS = 3 };
 
 static Status maths_text(Trainer *t, char **text, size_t *len, Err *e) {
     Buf b = {.arena = t->save};
@@ -31,6 +31,7 @@ static Status texts_of(Trainer *t, StateText out[TEXTS], Err *e) {
     out[1] = (StateText){"base_hash", t->base_hash, strlen(t->base_hash)};
     out[2] = (StateText){"data_hash", t->data_hash, strlen(t->data_hash)};
     out[3] = (StateText){"cpu_level", t->session.backend.level, strlen(t->session.backend.level)};
+    out[4] = (StateText){"parent_hash", t->parent_hash, strlen(t->parent_hash)};
     return OK;
 }
 
@@ -89,7 +90,8 @@ static void first_difference(const char *a, const char *b, char *out, size_t siz
 static Status check_same_run(Trainer *t, const StateFile *f, const char *folder, Err *e) {
     static const char *const WHAT[TEXTS] = {"a key that decides the adapter's bytes differs", "the base model differs",
                                             "the training data or the tokenizer differs",
-                                            "another CPU level computed it (LORAC_CPU forces one)"};
+                                            "another CPU level computed it (LORAC_CPU forces one)",
+                                            "the adapter in lora_model_dir differs"};
     StateText now[TEXTS];
     TRY(texts_of(t, now, e));
     for (int i = 0; i < TEXTS; i++) {
