@@ -116,6 +116,9 @@ typedef struct TokenizerSpec {
 /* Fills the stages of a GGUF "gpt2" tokenizer from tokenizer.ggml.pre (NULL: the key is missing): pieces, normalizer,
  * ignore_merges, byte_level, decode, and add_bos's default. ERR_FORMAT for an unknown name lists the known ones. */
 Status tokenizer_spec_pre(TokenizerSpec *spec, const char *pre, Err *e);
+/* Whether a GGUF tokenizer of this tokenizer.ggml.model is by scores ("llama") or by merges ("gpt2"); ERR_FORMAT for others,
+ * naming `file`. */
+Status tokenizer_spec_kind(TokenText model, const char *file, bool *by_score, Err *e);
 /* The stages of a GGUF "llama" tokenizer: scores, byte fallback, U+2581 for spaces, a prefix when asked for. */
 void tokenizer_spec_spm(TokenizerSpec *spec, bool add_space_prefix);
 /* Whether an added token of a GGUF model takes the whitespace behind it, which the file does not say: for models of this

@@ -148,6 +148,15 @@ void tokenizer_spec_spm(TokenizerSpec *spec, bool add_space_prefix) {
     spec->strip_start = add_space_prefix ? 1 : 0;
 }
 
+static bool same_text(TokenText t, const char *s) { return t.len == strlen(s) && memcmp(t.s, s, t.len) == 0; }
+
+Status tokenizer_spec_kind(TokenText model, const char *file, bool *by_score, Err *e) {
+    *by_score = same_text(model, "llama");
+    if (*by_score || same_text(model, "gpt2")) return OK;
+    FAIL(e, ERR_FORMAT, "%s: tokenizer.ggml.model is \"%.*s\"; only \"gpt2\" and \"llama\" are implemented", file,
+         (int)(model.len < 60 ? model.len : 60), model.len == 0 ? "" : model.s);
+}
+
 bool token_ends_generation(TokenText text) {
     for (size_t i = 0; i < sizeof ENDS / sizeof ENDS[0]; i++)
         if (strlen(ENDS[i]) == text.len && memcmp(ENDS[i], text.s, text.len) == 0) return true;

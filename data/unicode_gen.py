@@ -122,7 +122,7 @@ def main():
                 " * UNICODE_RUNS: a run begins at `first` and ends where the next begins; value = category, in the order of\n"
                 " * UnicodeCategory (unicode.h), + 32 numeric + 64 word + 128 composes. UNICODE_YOUNG: ranges, see the script. */\n"
                 % (tokenizers.__version__, ud.unidata_version, datetime.date.today().isoformat()))
-        f.write("// clang-format off\n")
+        f.write("#ifndef LORAC_DATA_UNICODE_TABLE_H\n#define LORAC_DATA_UNICODE_TABLE_H\n// clang-format off\n")
         f.write("static const struct UnicodeRun { uint32_t first; uint8_t value; } UNICODE_RUNS[] = {\n")
         line = ""
         for r in rows:
@@ -139,7 +139,7 @@ def main():
                 f.write(" " + line + "\n")
                 line = ""
             line += " " + r + ","
-        f.write(" " + line + "\n};\n// clang-format on\n")
+        f.write(" " + line + "\n};\n// clang-format on\n#endif\n")
     print(len(rows), "runs,", len(ranges(young)), "young ranges,", len(compose), "composing characters")
 
 

@@ -31,14 +31,14 @@ typedef struct Dropout {
 
 /* One linear layer of a group; see linear_forward in kernels.def. Members a kernel does not use may be NULL. */
 typedef struct LinearPart {
-    void *Y;          /* (T,N) dt, output of linear_forward */
-    const void *dY;   /* (T,N) dt, input of linear_backward and lora_grad */
-    float *U;         /* (T,r) f32, written by linear_forward, read by lora_grad */
-    float *dU;        /* (T,r) f32, written by linear_backward, read by lora_grad */
-    const void *W;    /* (N,K) wt */
-    const float *A;   /* (r,K) f32 or NULL */
-    const float *B;   /* (N,r) f32 */
-    float *dA, *dB;   /* level 0 of the row tree */
+    void *Y;        /* (T,N) dt, output of linear_forward */
+    const void *dY; /* (T,N) dt, input of linear_backward and lora_grad */
+    float *U;       /* (T,r) f32, written by linear_forward, read by lora_grad */
+    float *dU;      /* (T,r) f32, written by linear_backward, read by lora_grad */
+    const void *W;  /* (N,K) wt */
+    const float *A; /* (r,K) f32 or NULL */
+    const float *B; /* (N,r) f32 */
+    float *dA, *dB; /* level 0 of the row tree */
     int64_t N, r;
     float scale;
     WType wt;

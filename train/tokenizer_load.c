@@ -151,14 +151,11 @@ static Status spec_from_gguf(GgufReader *r) {
     TokenizerSpec *s = r->spec;
     TokenText model, pre;
     char name[64] = "";
-    bool prefix = true;
+    bool prefix = true, spm;
     TRY(optional_string(r, "tokenizer.ggml.model", &model));
     TRY(optional_string(r, "tokenizer.ggml.pre", &pre));
-    bool spm = model.len == 5 && memcmp(model.s, "llama", 5) == 0;
-    if (!spm && !(model.len == 4 && memcmp(model.s, "gpt2", 4) == 0))
-        FAIL(r->e, ERR_FORMAT, "%s: tokenizer.ggml.model is \"%.*s\"; only \"gpt2\" and \"llama\" are implemented",
-             r->g->path, (int)(model.len < 60 ? model.len : 60), model.s);
-    memcpy(name, pre.s, pre.len < sizeof name ? pre.len : sizeof name - 1);
+    TRY(tokenizer_spec_kind(model, r->g->path, &spm, r->e));
+    if (pre.len > 0) memcpy(name, pre.s, pre.len < sizeof name ? pre.len : sizeof name - 1);
     TRY(read_tokens(r, spm));
     if (spm) {
         TRY(gguf_bool_or(r->g, "tokenizer.ggml.add_space_prefix", true, &prefix, r->e));

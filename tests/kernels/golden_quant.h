@@ -1,5 +1,7 @@
 /* golden_quant.h: written by make_quant_golden.py with gguf 0.19.0, numpy 2.4.6, 2026-11-25. Do not edit.
  * PACK_VALUES (f32 bits) packed into each format, and the FNV-1a hash of what each format unpacks to. */
+#ifndef LORAC_TESTS_KERNELS_GOLDEN_QUANT_H
+#define LORAC_TESTS_KERNELS_GOLDEN_QUANT_H
 static const uint32_t PACK_VALUES[288] = {
     0xbdaf251f, 0xbedb89ce, 0xc037e734, 0x404fb0b9, 0x3e16344d, 0x3fa7e1b4, 0x3eb3ac82, 0xbf386f36, 0x3f510896,
     0xc00785f5, 0x3e967711, 0x3f105fd8, 0xbf7a9855, 0xbf802e12, 0x3f124f5e, 0x3f17a67e, 0xbf922a01, 0xbfb880bc,
@@ -147,3 +149,4 @@ static const uint64_t UNPACKED_HASH[WT_COUNT] = {
     [WT_Q5_1] = 0x9fa8a6a876f55651u, [WT_Q4_K] = 0xf7403495fb4c97f6u, [WT_Q5_K] = 0x4a67450ef8fed198u,
     [WT_Q6_K] = 0x9cfd2424007f535fu,
 };
+#endif

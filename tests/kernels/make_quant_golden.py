@@ -56,7 +56,8 @@ def rows(numbers, form, per_line):
 def main():
     x = values()
     print("/* golden_quant.h: written by make_quant_golden.py with gguf %s, numpy %s, %s. Do not edit.\n"
-          " * PACK_VALUES (f32 bits) packed into each format, and the FNV-1a hash of what each format unpacks to. */"
+          " * PACK_VALUES (f32 bits) packed into each format, and the FNV-1a hash of what each format unpacks to. */\n"
+          "#ifndef LORAC_TESTS_KERNELS_GOLDEN_QUANT_H\n#define LORAC_TESTS_KERNELS_GOLDEN_QUANT_H"
           % (importlib.metadata.version("gguf"), np.__version__, datetime.date.today()))
     print("static const uint32_t PACK_VALUES[%d] = {\n    %s};" % (x.size, rows(x.view(np.uint32).ravel(), "0x%08x", 9)))
     for name in PACKED:
@@ -79,7 +80,7 @@ def main():
         y = gguf.dequantize(raw, T[name]).astype(np.float32)
         assert y.size == BLOCKS * elems and np.isfinite(y).all()
         print("    [WT_%s] = 0x%016xu," % (name, fnv(y.tobytes())))
-    print("};")
+    print("};\n#endif")
 
 
 main()
