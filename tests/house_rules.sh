@@ -289,119 +289,108 @@ function_of() { # lines
     echo '}'
 }
 
-PLANTED=0
-# rule file: the text comes on stdin; the violation must be found in that file. The file is then put back.
-must_find() {
-    local rule=$1 file=$2 keep="" out status=0
-    [ -f "$file" ] && keep=$(cat "$file")
+# What must be found: "RULE FILE". All violations stand in one tree, each in a file of its own, and are looked for at once.
+EXPECTED=()
+
+# rule file: the text comes on stdin. A % in the file's name becomes a number.
+plant() {
+    local file=${2/\%/${#EXPECTED[@]}}
     mkdir -p "$(dirname "$file")"
     cat >"$file"
-    out=$(check_tree 2>/dev/null)
-    if [ $? -eq 1 ] && grep -q "^$rule: $file:" <<<"$out"; then
-        PLANTED=$((PLANTED + 1))
-    else
-        echo "self-test: a violation of '$rule' in $file was not found; found: ${out:-nothing}"
-        status=1
-    fi
-    rm "$file"
-    [ -n "$keep" ] && printf '%s\n' "$keep" >"$file"
-    return $status
-}
-
-must_pass() { # file: the text on stdin is no violation
-    local file=$1 out status=0
-    cat >"$file"
-    if ! out=$(check_tree 2>/dev/null); then
-        echo "self-test: $file is no violation, but: $out"
-        status=1
-    fi
-    rm "$file"
-    return $status
+    EXPECTED+=("$1 $file")
 }
 
 plant_violations() {
-    local failed=0 room
-    must_find include base/a.c <<<'#include "kernels/x.h"' || failed=1
-    must_find include kernels/a.c <<<'#include "autograd/x.h"' || failed=1
-    must_find include autograd/a.c <<<'#include "checkpoints/x.h"' || failed=1
-    must_find include checkpoints/a.c <<<'#include "data/x.h"' || failed=1
-    must_find include checkpoints/a.c <<<'#include "kernels/backend.h"' || failed=1
+    local room
+    plant include base/a%.c <<<'#include "kernels/x.h"'
+    plant include kernels/a%.c <<<'#include "autograd/x.h"'
+    plant include autograd/a%.c <<<'#include "checkpoints/x.h"'
+    plant include checkpoints/a%.c <<<'#include "data/x.h"'
+    plant include checkpoints/a%.c <<<'#include "kernels/backend.h"'
     for room in kernels checkpoints configs train; do
-        must_find include data/a.c <<<"#include \"$room/x.h\"" || failed=1
+        plant include data/a%.c <<<"#include \"$room/x.h\""
     done
-    must_find include configs/a.c <<<'#include "train/x.h"' || failed=1
-    must_find include kernels/cpu/b.c <<<'#include "kernels/reference/x.h"' || failed=1
-    must_find include kernels/reference/b.c <<<'#  include "kernels/cpu/x.h"' || failed=1
-    must_find include kernels/cuda/b.cu <<<'#include "kernels/cpu/x.h"' || failed=1
-    must_find include train/a.c <<<'#include "x.h"' || failed=1
-    must_find include tests/kernels/t_a.c <<<'#include "autograd/x.h"' || failed=1
-    must_find include tests/kernels/t_a.c <<<'#include "tests/autograd/x.h"' || failed=1
-    must_find library data/a.c <<<'#include <yajl/yajl_parse.h>' || failed=1
-    must_find library kernels/a.c <<<'#include <omp.h>' || failed=1
-    must_find library train/a.c <<<'#include <hdf5.h>' || failed=1
-    must_find length base/a.c < <(for ((i = 0; i < 601; i++)); do echo; done) || failed=1
-    must_find length base/a.c < <(function_of 81) || failed=1
-    must_find length tests/kernels/t_a.c < <(function_of 81) || failed=1
-    must_find length kernels/a.c < <(function_of 151) || failed=1
-    must_find length kernels/a.c < <(echo 'extern "C" {' && function_of 151 && echo '}') || failed=1
-    must_find length train/a.c < <(printf 'static const int A[] = {1, 2};\n\nstruct s {\n    int x;\n};\n\n' && function_of 81) ||
-        failed=1
-    must_find memory train/a.c <<<'void *a(void) { return malloc(1); }' || failed=1
-    must_find memory kernels/a.c <<<'void a(void *p) { free(p); }' || failed=1
-    must_find memory data/a.c <<<'static void *(*make)(unsigned long, unsigned long) = calloc;' || failed=1
-    must_find memory configs/a.c <<<'char *a(const char *s) { return strdup(s); }' || failed=1
-    must_find exit train/a.c <<<'void a(void) { exit(1); }' || failed=1
-    must_find exit base/a.c <<<'void a(void) { abort(); }' || failed=1
-    must_find exit base/signals.c <<<'void a(void) { exit(1); }' || failed=1
-    must_find exit base/status.c <<<'void a(void) { _exit(1); }' || failed=1
-    must_find assert autograd/a.c <<<'void a(int x) { assert(x); }' || failed=1
-    must_find assert base/a.c <<<'#include <assert.h>' || failed=1
-    must_find unfinished base/a.c <<<"/* TO""DO: more */" || failed=1
-    must_find unfinished README.md <<<"FIX""ME" || failed=1
-    must_find path tests/a.py <<<"open('/ro""ot/x')" || failed=1
-    must_find fast-math CMakeLists.txt <<<'add_compile_options(-ffast-math)' || failed=1
-    must_find fast-math kernels/a.c <<<'#pragma GCC optimize("fast-math")' || failed=1
-    must_find family train/a.c <<<'const char *const A = "Qwen3ForCausalLM";' || failed=1
-    must_find family autograd/a.c <<<'int gemma_scale;' || failed=1
-    must_find family train/model/x.def <<<'ROW(mistral)' || failed=1
-    must_find family data/formats.c <<<'int llama_rows;' || failed=1
-    must_find device train/a.c <<<'const char *const A = "cuda";' || failed=1
-    must_find device base/a.c <<<'int useCuda; /* comment */' || failed=1
-    must_find guard base/y.h <<<'int y(void);' || failed=1
-    must_find guard tests/support/y.h <<<'#pragma once' || failed=1
-    must_find guard base/y.h < <(printf '#ifndef LORAC_BASE_X_H\n#define LORAC_BASE_X_H\n#endif\n') || failed=1
-    must_find guard base/y.h < <(printf '#include <stdio.h>\n#ifndef LORAC_BASE_Y_H\n#define LORAC_BASE_Y_H\n#endif\n') || failed=1
-    if [ -n "$(clang_format)" ]; then must_find format base/a.c <<<'int  a( void ){return 1;}' || failed=1; fi
-    EXCEPTIONS=('memory|train/none.c|not there')
-    must_find exception tests/house_rules.sh <<<'# this file' || failed=1
-    EXCEPTIONS=('memory|train/a.c|a reason')
-    must_pass train/a.c <<<'void *a(void) { return malloc(1); }' || failed=1
-    EXCEPTIONS=()
-    must_pass base/a.c < <(function_of 80) || failed=1
-    must_pass kernels/a.c < <(function_of 150) || failed=1
-    must_pass base/a.c < <(echo 'const int A[] = {' && for ((i = 0; i < 90; i++)); do echo '    1, //'; done && echo '};') ||
-        failed=1
-    must_pass train/a.c < <(printf '%s\n' '#include "autograd/x.h"' '#include "base/x.h"' '#include "checkpoints/x.h"' \
-        '#include "configs/x.h"' '#include "data/x.h"' '#include "kernels/x.h"' '' 'typedef struct A {' '    int x;' '} A;' '' \
-        '/* qwen */' 'void a(A *b) { b->x = 1; } /* exit(1) */') || failed=1
-    must_pass checkpoints/a.c <<<'#include "kernels/quant.h"' || failed=1
-    must_pass tests/kernels/t_a.c < <(printf '%s\n' '#include "kernels/x.h"' '#include "tests/support/x.h"' '' \
-        'int *a(void) { return malloc(1); }') || failed=1
-    return $failed
+    plant include configs/a%.c <<<'#include "train/x.h"'
+    plant include kernels/cpu/b%.c <<<'#include "kernels/reference/x.h"'
+    plant include kernels/reference/b%.c <<<'#  include "kernels/cpu/x.h"'
+    plant include kernels/cuda/b%.cu <<<'#include "kernels/cpu/x.h"'
+    plant include train/a%.c <<<'#include "x.h"'
+    plant include tests/kernels/t_a%.c <<<'#include "autograd/x.h"'
+    plant include tests/kernels/t_a%.c <<<'#include "tests/autograd/x.h"'
+    plant library data/a%.c <<<'#include <yajl/yajl_parse.h>'
+    plant library kernels/a%.c <<<'#include <omp.h>'
+    plant library train/a%.c <<<'#include <hdf5.h>'
+    plant length base/a%.c < <(for ((i = 0; i < 601; i++)); do echo; done)
+    plant length base/a%.c < <(function_of 81)
+    plant length tests/kernels/t_a%.c < <(function_of 81)
+    plant length kernels/a%.c < <(function_of 151)
+    plant length kernels/a%.c < <(echo 'extern "C" {' && function_of 151 && echo '}')
+    plant length train/a%.c < <(printf 'static const int A[] = {1, 2};\n\nstruct s {\n    int x;\n};\n\n' && function_of 81)
+    plant memory train/a%.c <<<'void *a(void) { return malloc(1); }'
+    plant memory kernels/a%.c <<<'void a(void *p) { free(p); }'
+    plant memory data/a%.c <<<'static void *(*make)(unsigned long, unsigned long) = calloc;'
+    plant memory configs/a%.c <<<'char *a(const char *s) { return strdup(s); }'
+    plant exit train/a%.c <<<'void a(void) { exit(1); }'
+    plant exit base/a%.c <<<'void a(void) { abort(); }'
+    plant exit base/signals.c <<<'void a(void) { exit(1); }'
+    plant exit base/status.c <<<'void a(void) { _exit(1); }'
+    plant assert autograd/a%.c <<<'void a(int x) { assert(x); }'
+    plant assert base/a%.c <<<'#include <assert.h>'
+    plant unfinished base/a%.c <<<"/* TO""DO: more */"
+    plant unfinished README.md <<<"FIX""ME"
+    plant path tests/a%.py <<<"open('/ro""ot/x')"
+    plant fast-math CMakeLists.txt <<<'add_compile_options(-ffast-math)'
+    plant fast-math kernels/a%.c <<<'#pragma GCC optimize("fast-math")'
+    plant family train/a%.c <<<'const char *const A = "Qwen3ForCausalLM";'
+    plant family autograd/a%.c <<<'int gemma_scale;'
+    plant family train/model/x%.def <<<'ROW(mistral)'
+    plant family data/formats.c <<<'int llama_rows;'
+    plant device train/a%.c <<<'const char *const A = "cuda";'
+    plant device base/a%.c <<<'int useCuda; /* comment */'
+    plant guard base/y%.h <<<'int y(void);'
+    plant guard tests/support/y%.h <<<'#pragma once'
+    plant guard base/y%.h < <(printf '#ifndef LORAC_BASE_X_H\n#define LORAC_BASE_X_H\n#endif\n')
+    plant guard base/late.h < <(printf '#include <stdio.h>\n#ifndef LORAC_BASE_LATE_H\n#define LORAC_BASE_LATE_H\n#endif\n')
+    if [ -n "$(clang_format)" ]; then plant format base/a%.c <<<'int  a( void ){return 1;}'; fi
+}
+
+plant_free_files() { # what is no violation
+    function_of 80 >base/a.c
+    function_of 150 >kernels/a.c
+    { echo 'const int A[] = {' && for ((i = 0; i < 90; i++)); do echo '    1, //'; done && echo '};'; } >base/b.c
+    printf '%s\n' '#include "autograd/x.h"' '#include "base/x.h"' '#include "checkpoints/x.h"' '#include "configs/x.h"' \
+        '#include "data/x.h"' '#include "kernels/x.h"' '' 'typedef struct A {' '    int x;' '} A;' '' '/* qwen */' \
+        'void a(A *b) { b->x = 1; } /* exit(1) */' >train/a.c
+    printf '%s\n' '#include "kernels/quant.h"' >checkpoints/a.c
+    printf '%s\n' '#include "kernels/x.h"' '#include "tests/support/x.h"' '' 'int *a(void) { return malloc(1); }' \
+        >tests/kernels/t_a.c
+    printf '%s\n' 'void *a(void) { return malloc(1); }' >train/excepted.c
 }
 
 self_test() (
-    EXCEPTIONS=()
     folder=$(mktemp -d) || exit 1
     trap 'rm -rf "$folder"' EXIT
     cd "$folder" || exit 1
     plant_clean_tree
+    plant_free_files
+    EXCEPTIONS=('memory|train/excepted.c|to see that exceptions work')
     if ! out=$(check_tree 2>/dev/null); then
         printf 'self-test: the clean tree is not clean:\n%s\n' "$out"
         exit 1
     fi
-    plant_violations || exit 1
-    echo "house_rules: each of $PLANTED planted violations was found"
+    EXCEPTIONS+=('memory|train/none.c|one that nothing needs')
+    EXPECTED+=('exception tests/house_rules.sh')
+    plant_violations
+    out=$(check_tree 2>/dev/null) && echo "self-test: a tree full of violations passed" && exit 1
+    missed=0
+    for expected in "${EXPECTED[@]}"; do
+        read -r rule file <<<"$expected"
+        grep -q "^$rule: $file:" <<<"$out" && continue
+        echo "self-test: the violation of '$rule' in $file was not found: $(cat "$file" 2>/dev/null | head -3)"
+        missed=1
+    done
+    [ $missed -eq 0 ] && echo "house_rules: each of ${#EXPECTED[@]} planted violations was found"
+    exit $missed
 )
 
 cd "${1:-.}" || exit 1
