@@ -44,8 +44,8 @@ for command in $commands; do
     grep -q "^\.Ic $command" "$man" || { echo "$man lacks the command $command"; failed=1; }
     # the section of the command in the page, with its options
     awk -v c="$command" '/^\.Sh/ { on = 0 } $0 ~ "^\\.Ss lorac " c "$" { on = 1; next } /^\.Ss/ { on = 0 } on' "$man" >"$work/section"
-    "$lorac" "$command" --help | grep -oE -- '--[a-z][a-z-]*[a-z]' | sort -u >"$work/help"
-    grep -oE 'Fl Fl [a-z][a-z-]*[a-z]|\\-\\-[a-z][a-z-]*[a-z]' "$work/section" | sed 's/Fl Fl /--/; s/\\-\\-/--/' | sort -u >"$work/page"
+    "$lorac" "$command" --help | grep -oE -- '--[a-z][a-z-]*[a-z]' | sort -u >"$work/help" || true # a command without options
+    grep -oE 'Fl Fl [a-z][a-z-]*[a-z]|\\-\\-[a-z][a-z-]*[a-z]' "$work/section" | sed 's/Fl Fl /--/; s/\\-\\-/--/' | sort -u >"$work/page" || true
     for option in $(grep -vxE -- '--(some-key|help)' "$work/help"); do
         grep -qx -- "$option" "$work/page" || { echo "$man, lorac $command: lacks $option"; failed=1; }
     done
