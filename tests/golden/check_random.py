@@ -9,6 +9,7 @@ shards), a PEFT adapter, rows of ids and a schedule, and checks in float32 arith
 Exit 0 when every number agrees within --bound, 3 when one does not, 1 when a command fails.
 
 Usage: check_random.py --lorac BIN [--seed N] [--count N] [--bound 1e-4] [--keep DIR] [--gguf] [--free-labels]
+                       [--eval-args "--compute-dtype fp32"]
 """
 import argparse
 import pathlib
@@ -78,8 +79,8 @@ def config_text(where, base, how):
 
 
 class Check:
-    def __init__(self, bound):
-        self.bound, self.bad, self.worst = bound, [], {}
+    def __init__(self, bound, eval_args):
+        self.bound, self.eval_args, self.bad, self.worst = bound, eval_args, [], {}
 
     def close(self, what, gap):
         """gap: a relative difference; NaN counts as a miss."""
@@ -107,7 +108,7 @@ def rel(a, b):
 def check_eval(check, lorac, where, base, rows, model, adapter):
     name = "adapter" if adapter else "base"
     args = [lorac, "eval", "--base", base, "--data", where / "rows.jsonl", "--type", "tokens", "--json",
-            "--per-token", where / f"{name}.jsonl"]
+            "--per-token", where / f"{name}.jsonl", *check.eval_args]
     if adapter:
         args += ["--adapter", where / "adapter"]
     got = json.loads(call(args))
@@ -177,7 +178,7 @@ def one_case(args, seed, where):
     print(f"seed {seed}: {base.name} v{style} {dtype} {'shards ' if shards else ''}{shape} "
           f"{config.rope_parameters} {lora} {how} rows {count}", flush=True)
 
-    check = Check(args.bound)
+    check = Check(args.bound, args.eval_args.split())
     plain = load_model(where / "model")
     check_eval(check, args.lorac, where, base, rows, plain, adapter=False)
     peft = with_adapter(plain, where / "adapter")
@@ -198,6 +199,7 @@ def main():
     ap.add_argument("--keep", help="folder for the models and runs (default: a temporary one)")
     ap.add_argument("--gguf", action="store_true", help="give the base as GGUF where the case allows it")
     ap.add_argument("--free-labels", action="store_true", help="some rows with labels other than their ids")
+    ap.add_argument("--eval-args", default="", help="further arguments of lorac eval, separated by spaces")
     args = ap.parse_args()
     args.lorac = pathlib.Path(args.lorac).resolve()
     torch.set_num_threads(1)
