@@ -374,7 +374,7 @@ static Status unknown_key(Config *c, const char *name, Place p, Err *e) {
     if (n.name != NULL) return config_fail(c, p, e, "unknown key '%.80s'; did you mean '%s'?", name, n.name);
     if (field_find(name) >= 0)
         return config_fail(c, p, e, "unknown key '%.80s'; it belongs in an entry of datasets", name);
-    return config_fail(c, p, e, "unknown key '%.80s'; lorac train --help lists all keys", name);
+    return config_fail(c, p, e, "unknown key '%.80s'; lorac config defaults lists all keys", name);
 }
 
 Status config_read_name(Config *c, const char *name, const Yaml *v, Place p, int *id, Err *e) {
