@@ -411,5 +411,5 @@ Status config_read_field_name(Config *c, const char *name, const Yaml *v, Place 
     for (int i = 0; i < DATASET_FIELD_COUNT; i++) nearest_try(&n, DATASET_FIELDS[i].name, DATASET_FIELDS[i].name);
     if (n.name != NULL)
         return config_fail(c, p, e, "unknown key '%.80s' in an entry of datasets; did you mean '%s'?", name, n.name);
-    return config_fail(c, p, e, "unknown key '%.80s' in an entry of datasets; lorac train --help lists them", name);
+    return config_fail(c, p, e, "unknown key '%.80s' in an entry of datasets; lorac config defaults lists them", name);
 }

@@ -145,7 +145,7 @@ static void wrong_values_say_got_and_expected(void **state) {
         {"base_model: m\nlearning_rat: 8\n", ":2:1: unknown key 'learning_rat'; did you mean 'learning_rate'?"},
         {"lora-r: 8\n", "did you mean 'lora_r'?"},
         {"lora_rnak: 8\n", "did you mean 'lora_r'?"},
-        {"zzzzzz: 8\n", ":1:1: unknown key 'zzzzzz'; lorac train --help lists all keys"},
+        {"zzzzzz: 8\n", ":1:1: unknown key 'zzzzzz'; lorac config defaults lists all keys"},
         {"field_prompt: q\n", "it belongs in an entry of datasets"},
         {"lora_r: \"16\"\n",
          ":1:9: lora_r: got the text '16', expected a whole number from 1 to 65536; leave out the quotes"},
