@@ -20,7 +20,8 @@ def token_blocks(args, folder):
         f.write(f"base_model: {args.base}\ndatasets:\n  - path: {args.data}\n    field_prompt: {args.field_prompt}\n"
                 f"    field_completion: {args.field_completion}\n    type: prompt_completion\n")
     ids, need = [], BLOCK * MICRO * args.steps
-    show = subprocess.Popen([args.lorac, "data", "show", config, "--json"], stdout=subprocess.PIPE, text=True)
+    show = subprocess.Popen([args.lorac, "data", "show", config, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                            text=True)
     for line in show.stdout:
         ids += json.loads(line)["ids"]
         if len(ids) >= need:
