@@ -73,7 +73,7 @@ CPU_INLINE void softmax_row(const Shape *p, const Meeting *m, const Scratch *x, 
     zero_outside(m, s, begin, end);
 }
 
-static void softmax_rows(const Shape *p, const Meeting *m, const Scratch *x) {
+static __attribute__((noinline)) void softmax_rows(const Shape *p, const Meeting *m, const Scratch *x) {
     for (int64_t i = 0; i < m->n_rows; i++) {
         int64_t position = row_position(p, m, i), low = visible_low(p, m, position), high = visible_high(m, position);
         if (low < high)
@@ -83,48 +83,36 @@ static void softmax_rows(const Shape *p, const Meeting *m, const Scratch *x) {
     }
 }
 
-/* ---- a few rows (a token that is being generated): keys and values are read where they are, once, without packing.
- * The operations are those of the packed products, in their order. */
+/* ---- a few rows (a token that is being generated) of whole vectors: keys and values are read where they are, once,
+ * without packing. The operations are those of the packed products, in their order. */
 
 enum { FEW = 4 };
 
-/* The part of columns [d, d + lanes) of few_scores. */
-CPU_INLINE void few_columns(const Shape *p, const Meeting *m, vf sum[FEW][2], const float *q, const void *K, int64_t at,
-                            int64_t n, int64_t d, int lanes, int rows, int vectors, DType dt) {
-    int64_t step = p->Hkv * p->D;
-    for (int j = 0; j < vectors; j++) {
+/* Scores of rows i < rows for the keys n .. n + CPU_VW of the block that begins at element `at` of K. */
+CPU_INLINE void few_scores(const Shape *p, const Meeting *m, const Scratch *x, const void *K, int64_t at, int64_t n,
+                           int rows, DType dt) {
+    vf sum[FEW] = {{0}};
+    int64_t row[CPU_VW];
+    for (int i = 0; i < CPU_VW; i++) /* beyond the last key: masked later */
+        row[i] = at + least(n + i, m->n_keys - 1) * p->Hkv * p->D;
+    for (int64_t d = 0; d < p->D; d += CPU_VW) {
         vf k[CPU_VW];
-        for (int i = 0; i < CPU_VW; i++) {
-            int64_t key = least(n + j * CPU_VW + i, m->n_keys - 1); /* beyond the last: masked later */
-            k[i] = vf_load_n_dt(K, at + key * step + d, lanes, dt);
-        }
+        for (int i = 0; i < CPU_VW; i++) k[i] = vf_load_dt(K, row[i] + d, dt);
         vf_transpose(k);
 #pragma GCC unroll 16
-        for (int e = 0; e < lanes; e++)
-            for (int i = 0; i < rows; i++) sum[i][j] = vf_fma(vf_set1(q[i * p->stride + d + e]), k[e], sum[i][j]);
+        for (int e = 0; e < CPU_VW; e++)
+            for (int i = 0; i < rows; i++) sum[i] = vf_fma(vf_set1(x->q[i * p->stride + d + e]), k[e], sum[i]);
     }
+    for (int i = 0; i < rows; i++) vf_store(x->s + i * SCORE_STRIDE + n, sum[i]);
 }
 
-/* Scores of rows i < rows for keys n, n+1, ... of the block, `vectors` vectors of them. */
-CPU_INLINE void few_scores(const Shape *p, const Meeting *m, const Scratch *x, const void *K, int64_t at, int64_t n,
-                           int rows, int vectors, DType dt) {
-    vf sum[FEW][2] = {{{0}}};
-    int64_t d = 0;
-    for (; d + CPU_VW <= p->D; d += CPU_VW) few_columns(p, m, sum, x->q, K, at, n, d, CPU_VW, rows, vectors, dt);
-    if (d < p->D) few_columns(p, m, sum, x->q, K, at, n, d, (int)(p->D - d), rows, vectors, dt);
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < vectors; j++) vf_store(x->s + i * SCORE_STRIDE + n + j * CPU_VW, sum[i][j]);
-}
-
-/* Columns d, d+1, ... of O += P V, `vectors` vectors of them, the last of `lanes` lanes. */
+/* O += P V for keys [low, high) and the columns of `vectors` vectors from d on. */
 CPU_INLINE void few_values(const Shape *p, const Scratch *x, const void *V, int64_t at, int64_t low, int64_t high,
-                           int64_t d, int64_t lanes, int rows, int vectors, DType dt) {
+                           int64_t d, int rows, int vectors, DType dt) {
     vf sum[FEW][2] = {{{0}}};
-    int64_t step = p->Hkv * p->D;
     for (int64_t n = low; n < high; n++) {
         vf v[2];
-        v[0] = vf_load_n_dt(V, at + n * step + d, vectors == 2 ? CPU_VW : lanes, dt);
-        if (vectors == 2) v[1] = vf_load_n_dt(V, at + n * step + d + CPU_VW, lanes, dt);
+        for (int j = 0; j < vectors; j++) v[j] = vf_load_dt(V, at + n * p->Hkv * p->D + d + j * CPU_VW, dt);
         for (int i = 0; i < rows; i++)
             for (int j = 0; j < vectors; j++) sum[i][j] = vf_fma(vf_set1(x->s[i * SCORE_STRIDE + n]), v[j], sum[i][j]);
     }
@@ -135,23 +123,14 @@ CPU_INLINE void few_values(const Shape *p, const Scratch *x, const void *V, int6
         }
 }
 
-/* A block of keys that begins at element k of K and V, for `rows` rows. */
+/* One block of keys for `rows` rows. */
 CPU_INLINE void few_rows(const Forward *f, const Meeting *m, const Scratch *x, int64_t at, int rows, DType dt) {
     const Shape *p = &f->shape;
-    int64_t n = 0;
-    for (; n + PANEL <= m->n_keys; n += PANEL) few_scores(p, m, x, f->K, at, n, rows, 2, dt);
-    for (; n < m->n_keys; n += CPU_VW) few_scores(p, m, x, f->K, at, n, rows, 1, dt);
+    for (int64_t n = 0; n < m->n_keys; n += CPU_VW) few_scores(p, m, x, f->K, at, n, rows, dt);
     softmax_rows(p, m, x);
-    int64_t low = visible_low(p, m, row_position(p, m, 0)), high = visible_high(m, row_position(p, m, rows - 1));
-    for (int64_t d = 0; d < p->D; d += PANEL) {
-        int64_t left = p->D - d;
-        if (left >= PANEL)
-            few_values(p, x, f->V, at, low, high, d, CPU_VW, rows, 2, dt);
-        else if (left > CPU_VW)
-            few_values(p, x, f->V, at, low, high, d, left - CPU_VW, rows, 2, dt);
-        else
-            few_values(p, x, f->V, at, low, high, d, left, rows, 1, dt);
-    }
+    int64_t low = visible_low(p, m, row_position(p, m, 0)), high = visible_high(m, row_position(p, m, rows - 1)), d = 0;
+    for (; d + PANEL <= p->D; d += PANEL) few_values(p, x, f->V, at, low, high, d, rows, 2, dt);
+    if (d < p->D) few_values(p, x, f->V, at, low, high, d, rows, 1, dt);
 }
 
 CPU_INLINE void few_rows_of(const Forward *f, const Meeting *m, const Scratch *x, int64_t at, DType dt) {
@@ -174,9 +153,10 @@ CPU_INLINE void few_rows_of(const Forward *f, const Meeting *m, const Scratch *x
 static void meet(const Forward *f, const Meeting *m, const Scratch *x, int64_t first, int64_t kv) {
     const Shape *p = &f->shape;
     int64_t at = (first * p->Hkv + kv) * p->D;
-    if (m->n_rows <= FEW && p->dt == DT_F32) {
+    bool few = m->n_rows <= FEW && p->D % CPU_VW == 0;
+    if (few && p->dt == DT_F32) {
         few_rows_of(f, m, x, at, DT_F32);
-    } else if (m->n_rows <= FEW) {
+    } else if (few) {
         few_rows_of(f, m, x, at, DT_BF16);
     } else {
         transpose_keys(p, x->keys, f->K, first, kv, m->n_keys);
