@@ -39,13 +39,14 @@ Status charset_add_set(Arena *a, CharSet *s, const CharSet *other, Err *e) {
 }
 
 Status charset_complement(Arena *a, const CharSet *s, CharSet *out, Err *e) {
+    CharSet rest = {0};
     uint32_t next = 0;
-    *out = (CharSet){0};
     for (size_t i = 0; i < s->n; i++) {
-        if (s->ranges[i].first > next) TRY(charset_add(a, out, next, s->ranges[i].first - 1, e));
+        if (s->ranges[i].first > next) TRY(charset_add(a, &rest, next, s->ranges[i].first - 1, e));
         next = s->ranges[i].last + 1;
     }
-    if (next < UNICODE_END) TRY(charset_add(a, out, next, UNICODE_END - 1, e));
+    if (next < UNICODE_END) TRY(charset_add(a, &rest, next, UNICODE_END - 1, e));
+    *out = rest;
     return OK;
 }
 

@@ -19,7 +19,7 @@ Status charset_add(Arena *a, CharSet *s, uint32_t first, uint32_t last, Err *e);
 void charset_settle(CharSet *s);
 /* Adds another settled set. */
 Status charset_add_set(Arena *a, CharSet *s, const CharSet *other, Err *e);
-/* *out = all code points not in the settled set s. */
+/* *out = all code points not in the settled set s; out may be s. */
 Status charset_complement(Arena *a, const CharSet *s, CharSet *out, Err *e);
 /* Adds every code point whose table value v (unicode.h) has a bit of `bits` set, or whose category is in `categories`
  * (bit 1 << category). */
