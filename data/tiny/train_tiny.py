@@ -331,12 +331,16 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("data", help="GSM8K train.jsonl")
     ap.add_argument("--out", default=str(pathlib.Path(__file__).resolve().parent))
-    ap.add_argument("--steps", type=int, default=3000)
+    ap.add_argument("--steps", type=int, default=1000)
     ap.add_argument("--batch", type=int, default=4, help="blocks of 512 tokens per step")
-    ap.add_argument("--lr", type=float, default=1e-2)
+    ap.add_argument("--lr", type=float, default=4e-3)
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("--log", type=int, default=100)
     args = ap.parse_args()
+    out = pathlib.Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)  # before the training, not after it
+    path, tmp = out / "tiny.gguf", out / "tiny.gguf.tmp"
+    tmp.write_bytes(b"")
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
 
@@ -355,9 +359,6 @@ def main():
     train(model, docs, held, args.steps, args.batch, args.lr, args.log)
     seconds = time.time() - t0
 
-    out = pathlib.Path(args.out)
-    path = out / "tiny.gguf"
-    tmp = out / "tiny.gguf.tmp"
     write_gguf(tmp, model, tok)
     if tmp.stat().st_size > MAX_BYTES:
         raise SystemExit(f"error: {tmp} has {tmp.stat().st_size} bytes, more than {MAX_BYTES}")

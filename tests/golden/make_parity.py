@@ -78,6 +78,9 @@ def write_gguf(model, path):
     w.add_feed_forward_length(c.intermediate_size)
     w.add_head_count(c.num_attention_heads)
     w.add_head_count_kv(c.num_key_value_heads)
+    if c.head_dim * c.num_attention_heads != c.hidden_size:
+        w.add_key_length(c.head_dim)
+        w.add_value_length(c.head_dim)
     w.add_layer_norm_rms_eps(c.rms_norm_eps)
     w.add_rope_dimension_count(c.head_dim)
     w.add_rope_freq_base(c.rope_parameters["rope_theta"])
