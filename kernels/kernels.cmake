@@ -19,7 +19,7 @@ set(CPU_FLAGS_avx2 -mavx2 -mfma -mf16c)
 set(CPU_FLAGS_avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mf16c)
 set(CPU_FLAGS_avx512bf16 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mfma -mf16c)
 # -Wno-psabi: how a 64-byte vector is passed differs with and without AVX-512; the level passes them to itself only.
-set(CPU_FLAGS_emulated -mavx2 -mfma -mf16c -DCPU_EMULATE=1 -Wno-psabi)
+set(CPU_FLAGS_emulated -O2 -mavx2 -mfma -mf16c -DCPU_EMULATE=1 -Wno-psabi)
 file(GLOB CPU_SOURCES CONFIGURE_DEPENDS kernels/cpu/*.c)
 # Unrolled kernels with a check at every access take minutes to optimize: under sanitizers -O1 finds the same bugs.
 set(CPU_OPTIMIZE -O3)

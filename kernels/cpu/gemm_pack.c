@@ -6,7 +6,8 @@
 
 enum {
     ROW_VECTORS = (GEMM_MR + CPU_VW - 1) / CPU_VW,
-    AHEAD = 12, /* rows between the one expanded and the one prefetched */
+    AHEAD_STRAIGHT = 12,   /* rows between the one expanded and the one prefetched */
+    AHEAD_TRANSPOSED = 64, /* the same where a row is used for many steps at once */
 };
 
 /* CPU_VW units of one row from step s on; `steps` is where the row ends. */
@@ -49,9 +50,14 @@ void gemm_pack_tile(float *dst, const void *const rows[GEMM_MR], DType dt, int64
     }
 }
 
-/* Asks the caches for bytes that will be read soon: rows of weights lie too far apart for the hardware to foresee. */
-CPU_INLINE void prefetch(const uint8_t *p, int64_t bytes) {
-    for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
+/* Asks the caches for elements first .. first+n of a row that will be expanded soon: rows of weights lie too far apart for
+ * the hardware to foresee. */
+CPU_INLINE void prefetch_row(const GemmRight *m, int64_t row_bytes, int64_t row, int64_t first, int64_t n) {
+    if (row >= m->rows) return;
+    const QuantTraits *q = wtype_traits(m->wt);
+    const uint8_t *p = (const uint8_t *)m->data + row * row_bytes;
+    int64_t begin = first * q->block_bytes / q->block_elems, end = (first + n) * q->block_bytes / q->block_elems;
+    for (int64_t i = begin; i < end; i += 64) __builtin_prefetch(p + i, 0, 2);
 }
 
 /* Row `row` of the matrix, columns c0 .. c0+n, into y (padded with zeros to `padded` floats). */
@@ -73,9 +79,10 @@ static void fill_transposed(float *panels, const GemmRight *m, int64_t d0, int64
         for (int64_t l = 0; l < padded_lanes; l += CPU_VW) {
             for (int i = 0; i < CPU_VW; i++) {
                 int64_t row = lane0 + l + i;
-                if (l + i < lanes && row < m->rows)
+                if (l + i < lanes && row < m->rows) {
+                    prefetch_row(m, row_bytes, row + AHEAD_TRANSPOSED, piece, depth);
                     expand_row(rows[i], m, row_bytes, row, piece, depth, padded);
-                else
+                } else
                     memset(rows[i], 0, (size_t)padded * 4);
                 if (mode == GEMM_BF16) /* in place: element k of the row moves to half its offset */
                     for (int64_t k = 0; k < padded; k += CPU_VW) {
@@ -112,17 +119,14 @@ static void expand_lanes(float *y, const GemmRight *m, int64_t row_bytes, int64_
 static void fill_straight(float *panels, const GemmRight *m, int64_t d0, int64_t d1, int64_t lane0, int64_t lanes,
                           int64_t step0, int64_t steps, GemmMode mode) {
     float row[GEMM_LANES], odd_row[GEMM_LANES];
-    const QuantTraits *q = wtype_traits(m->wt);
     int64_t row_bytes = wtype_row_bytes(m->wt, m->cols), per_step = mode == GEMM_BF16 ? 2 : 1;
     int64_t padded = (lanes + GEMM_NR - 1) / GEMM_NR * GEMM_NR;
-    int64_t first_byte = lane0 / q->block_elems * q->block_bytes, bytes = (lanes * q->block_bytes) / q->block_elems;
     bool plain = m->wt == WT_F32 && mode == GEMM_F32 && m->mask.token == NULL && lanes % GEMM_NR == 0;
     for (int64_t d = d0; d < d1; d += per_step) {
-        for (int64_t i = 0; i < per_step && d + AHEAD + i < m->rows; i++)
-            prefetch((const uint8_t *)m->data + (d + AHEAD + i) * row_bytes + first_byte, bytes);
+        for (int64_t i = 0; i < per_step; i++) prefetch_row(m, row_bytes, d + i + AHEAD_STRAIGHT, lane0, lanes);
         float *step = panels + (step0 + (d - d0) / per_step) * GEMM_NR;
         if (plain) {
-            const uint8_t *p = (const uint8_t *)m->data + d * row_bytes + first_byte;
+            const uint8_t *p = (const uint8_t *)m->data + d * row_bytes + 4 * lane0;
             for (int64_t l = 0; l < lanes; l += GEMM_NR, p += 4 * GEMM_NR, step += steps * GEMM_NR) {
                 vf_store(step, vf_load_bytes(p));
                 vf_store(step + CPU_VW, vf_load_bytes(p + 4 * CPU_VW));

@@ -33,9 +33,11 @@ void CPU_NAME(tree_fold)(Stream *s, float *out, const float *tree, int64_t level
     spread_run(s, n, SPREAD_ELEMENTS, fold_range, &p);
 }
 
-enum { BLOCK = 4096, BLOCKS_PER_CHUNK = 4, SUMS = 2 };
+enum { BLOCK = 4096, BLOCKS_PER_CHUNK = 4, LANES = CPU_VW / 2, SUMS = 4 };
 
-typedef double vd __attribute__((vector_size(CPU_VW * 8)));
+/* Doubles that fill a register, and as many floats. */
+typedef double vd __attribute__((vector_size(LANES * 8)));
+typedef float vd_floats __attribute__((vector_size(LANES * 4)));
 
 typedef struct Squares {
     double *sums; /* one a block */
@@ -43,25 +45,29 @@ typedef struct Squares {
     int64_t n;
 } Squares;
 
-/* Element i of a block is added in lane i % CPU_VW of vector (i / CPU_VW) % SUMS. */
+CPU_INLINE vd square_of(const float *x) {
+    vd_floats f;
+    memcpy(&f, x, sizeof f);
+    vd v = __builtin_convertvector(f, vd);
+    return v * v;
+}
+
+/* Element i of a block is added in lane i % LANES of vector (i / LANES) % SUMS; the last SUMS * LANES elements come with
+ * zeros behind them. */
 static void square_blocks(const void *ctx, int64_t begin, int64_t end) {
     const Squares *p = ctx;
     for (int64_t b = begin; b < end; b++) {
         const float *x = p->x + b * BLOCK;
         int64_t n = p->n - b * BLOCK < BLOCK ? p->n - b * BLOCK : BLOCK, i = 0;
         vd sums[SUMS] = {{0}};
-        for (; i + SUMS * CPU_VW <= n; i += SUMS * CPU_VW)
-            for (int k = 0; k < SUMS; k++) {
-                vd v = __builtin_convertvector(vf_load(x + i + k * CPU_VW), vd);
-                sums[k] += v * v;
-            }
-        for (int k = 0; k < SUMS && i < n; k++, i += CPU_VW) {
-            vd v = __builtin_convertvector(vf_load_n(x + i, n - i < CPU_VW ? n - i : CPU_VW), vd);
-            sums[k] += v * v;
-        }
-        vd lanes = sums[0] + sums[1];
+        for (; i + SUMS * LANES <= n; i += SUMS * LANES)
+            for (int k = 0; k < SUMS; k++) sums[k] += square_of(x + i + k * LANES);
+        float rest[SUMS * LANES] = {0};
+        for (int64_t k = i; k < n; k++) rest[k - i] = x[k];
+        for (int k = 0; k < SUMS; k++) sums[k] += square_of(rest + k * LANES);
+        vd lanes = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         double sum = 0.0;
-        for (int k = 0; k < CPU_VW; k++) sum += lanes[k];
+        for (int k = 0; k < LANES; k++) sum += lanes[k];
         p->sums[b] = sum;
     }
 }

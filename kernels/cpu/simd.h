@@ -40,7 +40,6 @@ typedef uint32_t vu __attribute__((vector_size(CPU_VW * 4)));
 typedef uint16_t vh __attribute__((vector_size(CPU_VW * 2)));
 typedef float vf_unaligned __attribute__((vector_size(CPU_VW * 4), aligned(4), may_alias));
 typedef float vf_bytes __attribute__((vector_size(CPU_VW * 4), aligned(1), may_alias));
-typedef uint16_t vh_unaligned __attribute__((vector_size(CPU_VW * 2), aligned(1), may_alias));
 
 /* Every lane x. */
 CPU_INLINE vf vf_set1(float x) { return x - (vf){0}; }
@@ -68,9 +67,16 @@ CPU_INLINE void vf_store_n(float *p, vf x, int64_t n) {
 }
 
 /* bf16 <-> f32, the conversions of dtype.h lane by lane (exact; nearest even, NaN stays NaN). */
-CPU_INLINE vf vf_load_bf16(const uint16_t *p) {
-    vu wide = __builtin_convertvector((vh)(*(const vh_unaligned *)p), vu);
-    return (vf)(wide << 16);
+CPU_INLINE vf vf_load_bf16(const void *p) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i_u *)p)), 16);
+#elif CPU_VW == 8
+    return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i_u *)p)), 16);
+#else
+    vh half;
+    memcpy(&half, p, sizeof half);
+    return (vf)(__builtin_convertvector(half, vu) << 16);
+#endif
 }
 
 CPU_INLINE vu vf_to_bf16_bits(vf x) {
@@ -80,8 +86,17 @@ CPU_INLINE vu vf_to_bf16_bits(vf x) {
     return (rounded & ~is_nan) | (quiet & is_nan);
 }
 
-CPU_INLINE void vf_store_bf16(uint16_t *p, vf x) {
-    *(vh_unaligned *)p = __builtin_convertvector(vf_to_bf16_bits(x), vh);
+CPU_INLINE void vf_store_bf16(void *p, vf x) {
+    vu bits = vf_to_bf16_bits(x);
+#if defined(__AVX512F__)
+    _mm256_storeu_si256((__m256i_u *)p, _mm512_cvtepi32_epi16((__m512i)bits));
+#elif CPU_VW == 8
+    __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32((__m256i)bits, (__m256i)bits), 0x08);
+    _mm_storeu_si128((__m128i_u *)p, _mm256_castsi256_si128(packed));
+#else
+    vh half = __builtin_convertvector(bits, vh);
+    memcpy(p, &half, sizeof half);
+#endif
 }
 
 /* Elements i .. i + CPU_VW of an array of dt, and the same for the first n of them. */
@@ -126,7 +141,15 @@ CPU_INLINE vf vf_fma(vf a, vf b, vf c) {
     return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif CPU_VW == 8 && defined(__FMA__)
     return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#elif defined(__FMA__) || defined(__aarch64__)
+#elif CPU_VW == 16 && defined(__FMA__)
+    __m256 x[2], y[2], z[2];
+    memcpy(x, &a, sizeof x);
+    memcpy(y, &b, sizeof y);
+    memcpy(z, &c, sizeof z);
+    for (int h = 0; h < 2; h++) z[h] = _mm256_fmadd_ps(x[h], y[h], z[h]);
+    memcpy(&c, z, sizeof c);
+    return c;
+#elif defined(__aarch64__)
     for (int i = 0; i < CPU_VW; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
     return c;
 #else

@@ -7,20 +7,29 @@
 #include "kernels/cpu/simd.h"
 #include "kernels/quant/block.h"
 
-typedef uint8_t vbu __attribute__((vector_size(CPU_VW)));
-typedef int8_t vbs __attribute__((vector_size(CPU_VW)));
-
-/* CPU_VW bytes as integers. */
+/* CPU_VW bytes as integers. Intrinsics where there are any: the compiler widens short vectors element by element. */
 CPU_INLINE vi load_u8(const uint8_t *p) {
-    vbu b;
-    memcpy(&b, p, sizeof b);
-    return __builtin_convertvector(b, vi);
+#if defined(__AVX512F__)
+    return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i_u *)(const void *)p));
+#elif CPU_VW == 8
+    return (vi)_mm256_cvtepu8_epi32(_mm_loadu_si64(p));
+#else
+    vi x;
+    for (int i = 0; i < CPU_VW; i++) x[i] = p[i];
+    return x;
+#endif
 }
 
 CPU_INLINE vi load_s8(const uint8_t *p) {
-    vbs b;
-    memcpy(&b, p, sizeof b);
-    return __builtin_convertvector(b, vi);
+#if defined(__AVX512F__)
+    return (vi)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i_u *)(const void *)p));
+#elif CPU_VW == 8
+    return (vi)_mm256_cvtepi8_epi32(_mm_loadu_si64(p));
+#else
+    vi x;
+    for (int i = 0; i < CPU_VW; i++) x[i] = (int8_t)p[i];
+    return x;
+#endif
 }
 
 CPU_INLINE vf to_f32(vi x) { return __builtin_convertvector(x, vf); }
@@ -45,11 +54,7 @@ static void unpack_F16(float *y, const uint8_t *row, int64_t first, int64_t n) {
 static void unpack_BF16(float *y, const uint8_t *row, int64_t first, int64_t n) {
     const uint8_t *p = row + 2 * first;
     int64_t i = 0;
-    for (; i + CPU_VW <= n; i += CPU_VW) {
-        vh h;
-        memcpy(&h, p + 2 * i, sizeof h);
-        vf_store(y + i, (vf)(__builtin_convertvector(h, vu) << 16));
-    }
+    for (; i + CPU_VW <= n; i += CPU_VW) vf_store(y + i, vf_load_bf16(p + 2 * i));
     for (; i < n; i++) y[i] = bf16_to_f32(load_u16(p + 2 * i));
 }
 
@@ -119,28 +124,42 @@ static void unpack_Q5_1(float *y, const uint8_t *row, int64_t first, int64_t n) 
     }
 }
 
+/* The codes of 32 elements as bytes: shifts within bytes are done on 16-bit lanes and masked. */
+typedef uint16_t Codes __attribute__((vector_size(32)));
+typedef uint8_t CodeBytes __attribute__((vector_size(32)));
+
+CPU_INLINE void load_codes(Codes *codes, const uint8_t *p) { memcpy(codes, p, sizeof *codes); }
+
+/* y[0..32) = ds * code - dm */
+CPU_INLINE void scale_codes(float *y, const Codes *codes, float ds, float dm) {
+    uint8_t bytes[32];
+    memcpy(bytes, codes, sizeof bytes);
+    vf scale = vf_set1(ds), min = vf_set1(dm);
+    for (int j = 0; j < 32; j += CPU_VW) vf_store(y + j, scale * to_f32(load_u8(bytes + j)) - min);
+}
+
 static void unpack_Q4_K(float *y, const uint8_t *row, int64_t first, int64_t n) {
     for (int64_t e = first; e < first + n; e += 32, y += 32) {
         const uint8_t *p = row + e / 256 * Q4_K_BYTES;
-        int sub = (int)(e % 256 / 32), scale, min, shift = 4 * (sub % 2);
+        int sub = (int)(e % 256 / 32), scale, min;
         k_scale_min(p + 4, sub, &scale, &min);
-        vf ds = vf_set1(load_f16(p) * (float)scale), dm = vf_set1(load_f16(p + 2) * (float)min);
-        const uint8_t *q = p + 16 + 32 * (sub / 2);
-        for (int j = 0; j < 32; j += CPU_VW) vf_store(y + j, ds * to_f32((load_u8(q + j) >> shift) & 15) - dm);
+        Codes q;
+        load_codes(&q, p + 16 + 32 * (sub / 2));
+        q = (sub % 2 == 0 ? q : q >> 4) & 0x0f0f;
+        scale_codes(y, &q, load_f16(p) * (float)scale, load_f16(p + 2) * (float)min);
     }
 }
 
 static void unpack_Q5_K(float *y, const uint8_t *row, int64_t first, int64_t n) {
     for (int64_t e = first; e < first + n; e += 32, y += 32) {
         const uint8_t *p = row + e / 256 * Q5_K_BYTES;
-        int sub = (int)(e % 256 / 32), scale, min, shift = 4 * (sub % 2);
+        int sub = (int)(e % 256 / 32), scale, min;
         k_scale_min(p + 4, sub, &scale, &min);
-        vf ds = vf_set1(load_f16(p) * (float)scale), dm = vf_set1(load_f16(p + 2) * (float)min);
-        const uint8_t *high = p + 16, *q = p + 48 + 32 * (sub / 2);
-        for (int j = 0; j < 32; j += CPU_VW) {
-            vi v = ((load_u8(q + j) >> shift) & 15) | ((load_u8(high + j) >> sub) & 1) << 4;
-            vf_store(y + j, ds * to_f32(v) - dm);
-        }
+        Codes q, high;
+        load_codes(&high, p + 16);
+        load_codes(&q, p + 48 + 32 * (sub / 2));
+        q = ((sub % 2 == 0 ? q : q >> 4) & 0x0f0f) | ((high >> sub) & 0x0101) << 4;
+        scale_codes(y, &q, load_f16(p) * (float)scale, load_f16(p + 2) * (float)min);
     }
 }
 
@@ -148,14 +167,18 @@ static void unpack_Q6_K(float *y, const uint8_t *row, int64_t first, int64_t n) 
     for (int64_t e = first; e < first + n; e += 32, y += 32) {
         const uint8_t *p = row + e / 256 * Q6_K_BYTES;
         int sub = (int)(e % 256 / 32), half = sub / 4, k = sub % 4;
-        const uint8_t *low = p + 64 * half + 32 * (k % 2), *high = p + 128 + 32 * half;
         const uint8_t *scales = p + 192 + 8 * half + 2 * k;
+        Codes q, high;
+        load_codes(&q, p + 64 * half + 32 * (k % 2));
+        load_codes(&high, p + 128 + 32 * half);
+        q = ((k < 2 ? q : q >> 4) & 0x0f0f) | ((high >> 2 * k) & 0x0303) << 4;
+        CodeBytes bytes = (CodeBytes)q - 32;
+        uint8_t code[32];
+        memcpy(code, &bytes, sizeof code);
         float d = load_f16(p + 208);
-        for (int j = 0; j < 32; j += CPU_VW) {
-            vf ds = vf_set1(d * (float)(int8_t)scales[j / 16]);
-            vi q = ((load_u8(low + j) >> 4 * (k / 2)) & 15) | ((load_u8(high + j) >> 2 * k) & 3) << 4;
-            vf_store(y + j, ds * to_f32(q - 32));
-        }
+        vf low_scale = vf_set1(d * (float)(int8_t)scales[0]), high_scale = vf_set1(d * (float)(int8_t)scales[1]);
+        for (int j = 0; j < 32; j += CPU_VW)
+            vf_store(y + j, (j < 16 ? low_scale : high_scale) * to_f32(load_s8(code + j)));
     }
 }
 
