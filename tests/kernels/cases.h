@@ -2,7 +2,8 @@
  *
  * A case function makes inputs from the run's seed, calls the kernel and lists the outputs. compare() runs it on the
  * reference, then on every CPU level: near the reference, the same bytes for 1, 2, 3 and 8 threads and for any old
- * content of outputs and workspace, and no byte written or read outside. */
+ * content of outputs and workspace, and no byte written or read outside. Each cases_x.h is one program,
+ * t_kernels_parity_x.c; CASE_GROUPS below says which kernel is where. */
 #ifndef LORAC_TESTS_KERNELS_CASES_H
 #define LORAC_TESTS_KERNELS_CASES_H
 
@@ -85,6 +86,40 @@ static inline int64_t width_for(WType wt, int k) {
     if (block == 1) return k < 6 ? elements[k] : -1;
     if (block >= 256) return k < 3 ? units[k] * block : -1;
     return k < 5 ? units[k] * block : -1;
+}
+
+/* ---- which program holds the cases of a kernel; a kernel of kernels.def that is not here has none */
+typedef enum CaseGroup { CASES_NOWHERE, CASES_ELEMENTWISE, CASES_ATTENTION, CASES_LINEAR } CaseGroup;
+
+static const CaseGroup CASE_GROUPS[N_KERNELS] = {
+    [KERNEL_embedding_forward] = CASES_ELEMENTWISE,
+    [KERNEL_rmsnorm_forward] = CASES_ELEMENTWISE,
+    [KERNEL_rmsnorm_backward] = CASES_ELEMENTWISE,
+    [KERNEL_rope] = CASES_ELEMENTWISE,
+    [KERNEL_glu_forward] = CASES_ELEMENTWISE,
+    [KERNEL_glu_backward] = CASES_ELEMENTWISE,
+    [KERNEL_adamw_step] = CASES_ELEMENTWISE,
+    [KERNEL_square_sum] = CASES_ELEMENTWISE,
+    [KERNEL_copy_bytes] = CASES_ELEMENTWISE,
+    [KERNEL_attention_forward] = CASES_ATTENTION,
+    [KERNEL_attention_backward] = CASES_ATTENTION,
+    [KERNEL_attention_cached] = CASES_ATTENTION,
+    [KERNEL_linear_forward] = CASES_LINEAR,
+    [KERNEL_linear_backward] = CASES_LINEAR,
+    [KERNEL_lora_grad] = CASES_LINEAR,
+    [KERNEL_tree_fold] = CASES_LINEAR,
+    [KERNEL_lora_merge] = CASES_LINEAR,
+    [KERNEL_head_loss] = CASES_LINEAR,
+    [KERNEL_head_logits] = CASES_LINEAR,
+};
+
+/* Every kernel has a program, and the kernels of this one were called on every backend. To be run last. */
+static inline void check_cases(const Bench *b, CaseGroup group) {
+    for (int k = 0; k < N_KERNELS; k++) {
+        if (CASE_GROUPS[k] == CASES_NOWHERE) fail_msg("kernel %s has no cases in tests/kernels", KERNEL_NAMES[k]);
+        for (int backend = 0; backend < b->n_backends && CASE_GROUPS[k] == group; backend++)
+            if (b->runs[backend][k] == 0) fail_msg("kernel %s has no case on %s", KERNEL_NAMES[k], b->names[backend]);
+    }
 }
 
 #endif

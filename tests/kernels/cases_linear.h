@@ -159,6 +159,8 @@ static void test_linear_long(void **state) {
     for (int k = 0; k < 3; k++) linear_variants(*state, c, k);
     c = (Case){.wt = WT_Q6_K, .K = 2560, .T = 3, .N = 9, .r = 5};
     for (int k = 0; k < 3; k++) linear_variants(*state, c, k);
+    c = (Case){.wt = WT_Q5_1, .K = 64, .T = 300, .N = 37, .r = 9};
+    for (int k = 0; k < 3; k++) linear_variants(*state, c, k);
 }
 
 static void run_lora_grad(Run *r, const Case *c) {
@@ -206,7 +208,7 @@ static void run_lora_grad(Run *r, const Case *c) {
 
 static void test_lora_grad(void **state) {
     static const int64_t shapes[][4] = {{1, 1, 1, 1},      {9, 33, 100, 3},  {40, 7, 9, 8},
-                                        {70, 64, 640, 16}, {130, 40, 65, 4}, {300, 20, 33, 5}};
+                                        {70, 64, 640, 16}, {130, 40, 65, 4}, {700, 20, 33, 5}};
     for (int i = 0; i < 6 * 4; i++) {
         const int64_t *s = shapes[i / 4];
         compare_dtypes(*state, (Case){.name = "lora_grad",
@@ -325,6 +327,22 @@ static void test_head(void **state) {
             c.name = "head_logits", c.run = run_head_logits;
             compare_dtypes(*state, c);
         }
+}
+
+/* More tokens than the head takes at once, and a vocabulary of many panels. */
+static void test_head_long(void **state) {
+    static const Case shapes[] = {{.wt = WT_Q8_0, .C = 32, .T = 300, .M = 270, .V = 97},
+                                  {.wt = WT_F16, .C = 9, .T = 4, .M = 3, .V = 4300}};
+    for (int i = 0; i < 2; i++) {
+        Case c = shapes[i];
+        c.name = "head_loss", c.run = run_head_loss;
+        compare_dtypes(*state, c);
+        c.name = "head_logits", c.run = run_head_logits;
+        compare_dtypes(*state, c);
+    }
+    compare_dtypes(
+        *state,
+        (Case){.name = "head_logits", .run = run_head_logits, .wt = WT_F16, .C = 3, .T = 2200, .M = 2100, .V = 5});
 }
 
 #endif

@@ -2,7 +2,8 @@
  *
  * Each test runs a call on everything, then calls on parts of it (other threads, other neighbours, other places in memory),
  * and compares bytes. Then the neighbours become NaN, and the part's bytes must still be the same. On these rest the
- * promises packed == unpacked, any split into micro-batches, and generation == evaluation. */
+ * promises packed == unpacked, any split into micro-batches, and generation == evaluation. The reference computes every
+ * token alone in plain sight and is left out: it is slow. */
 #include "harness.h"
 
 static void *at(const void *x, int64_t i, DType dt) { return (uint8_t *)(uintptr_t)x + i * (int64_t)dtype_bytes(dt); }
@@ -21,16 +22,16 @@ static void spoil(void *x, int64_t begin, int64_t end, int64_t n, DType dt) {
         if (i < begin || i >= end) put(x, i, NAN, dt);
 }
 
-/* Spans of tokens of a call of 41. */
-enum { TOKENS = 41 };
-static const int64_t SPANS[][2] = {{0, 1}, {40, 41}, {17, 18}, {3, 9}, {9, 41}, {0, 33}, {8, 24}};
+/* Spans of tokens of a call of 161: more than a matrix product takes at once on any level. */
+enum { TOKENS = 161 };
+static const int64_t SPANS[][2] = {{0, 1}, {160, 161}, {17, 18}, {3, 9}, {9, 41}, {100, 161}, {0, 150}};
 enum { N_SPANS = 7 };
 
 /* A test of one backend and dtype; the run is on two threads. */
 typedef void (*BatchTest)(Run *r, DType dt);
 
 static void on_every_backend(Bench *bench, BatchTest test) {
-    for (int backend = 0; backend < bench->n_backends; backend++)
+    for (int backend = 1; backend < bench->n_backends; backend++)
         for (int dt = DT_F32; dt <= DT_BF16; dt++) {
             Run r;
             run_begin(&r, bench, backend, 1, 9, 0xFF);
@@ -107,8 +108,8 @@ typedef struct Layer {
 } Layer;
 
 static const Layer LAYERS[] = {
-    {WT_F32, 100, 33, 5, 0.0f},   {WT_BF16, 333, 70, 8, 0.25f}, {WT_Q8_0, 672, 40, 0, 0.0f},
-    {WT_Q4_0, 64, 130, 16, 0.5f}, {WT_Q4_K, 256, 21, 3, 0.0f},  {WT_F16, 1100, 1100, 16, 0.1f},
+    {WT_F32, 40, 700, 5, 0.0f},   {WT_BF16, 333, 70, 8, 0.25f}, {WT_Q8_0, 672, 40, 0, 0.0f},
+    {WT_Q4_0, 64, 130, 16, 0.5f}, {WT_Q4_K, 256, 21, 3, 0.0f},  {WT_F16, 700, 150, 16, 0.1f},
 };
 enum { N_LAYERS = 6 };
 
@@ -294,13 +295,13 @@ static void documents_of_attention(Run *r, DType dt) {
 
 /* Prompt in one call, in two, or token by token: the same output, whatever room the cache has. */
 static void tokens_of_cached_attention(Run *r, DType dt) {
-    enum { T = 90, ROOM = 100 };
+    enum { T = 200, ROOM = 210 };
     int64_t q = H * D, k = HKV * D;
     void *Q = take_random(r, T * q, 1.0f, dt), *K = take_random(r, ROOM * k, 1.0f, dt),
          *V = take_random(r, ROOM * k, 1.0f, dt);
     spoil(K, 0, T * k, ROOM * k, dt);
     spoil(V, 0, T * k, ROOM * k, dt);
-    static const int64_t splits[][2] = {{0, 1}, {0, 33}, {33, 90}, {1, 2}, {64, 65}, {89, 90}, {40, 57}};
+    static const int64_t splits[][2] = {{0, 1}, {0, 33}, {33, 200}, {1, 2}, {64, 65}, {199, 200}, {120, 137}};
     for (int64_t window = 0; window <= 20; window += 20) {
         int mark = r->mem.n;
         void *O = take(r, T * q, dt), *ws = WORKSPACE(r, attention_cached, T, T, H, HKV, D, dt);
@@ -317,7 +318,7 @@ static void tokens_of_cached_attention(Run *r, DType dt) {
 
 /* ---- output head */
 static void tokens_of_head(Run *r, DType dt) {
-    enum { C = 96, V = 333, T = 60, M = 41 };
+    enum { C = 64, V = 133, T = 230, M = TOKENS };
     static const WType formats[] = {WT_F32, WT_Q8_0, WT_BF16};
     for (int f = 0; f < 3; f++) {
         int mark = r->mem.n;

@@ -4,7 +4,7 @@
  *   (8*(f(x+h) - f(x-h)) - (f(x+2h) - f(x-2h))) / (12h),
  * whose own error is h^4 f'''''/30; with h = 2^-5 that and the rounding of y (2^-24/h) are both near 1e-6 of the values,
  * so 1e-4 of the gradient's rms separates a right formula from a wrong one. Other backends are compared with the reference
- * in t_kernels_parity.c. */
+ * in t_kernels_parity_*.c. */
 #include "harness.h"
 
 typedef double (*Loss)(void *context);
