@@ -5,6 +5,8 @@
  * AddressSanitizer all bytes that are not handed out are poisoned, the padding behind each allocation included. */
 #include "base/arena.h"
 
+#include "base/fault.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,14 +42,16 @@ _Static_assert(sizeof(Block) <= HEADER, "block header must fit its slot");
 
 static uint8_t *block_data(Block *b) { return (uint8_t *)b + HEADER; }
 
+static Status no_memory(const Arena *a, size_t bytes, Err *e) {
+    FAIL(e, ERR_OOM, "out of memory: the system gave no %zu bytes for arena '%s'; free memory or make the job smaller",
+         bytes, a->name);
+}
+
 static Status block_new(Arena *a, size_t bytes, Err *e) {
     if (bytes > SIZE_MAX - HEADER)
         FAIL(e, ERR_OOM, "out of memory: arena '%s' was asked for %zu bytes", a->name, bytes);
     void *p = mmap(NULL, bytes + HEADER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        FAIL(e, ERR_OOM,
-             "out of memory: the system gave no %zu bytes for arena '%s'; free memory or make the job smaller", bytes,
-             a->name);
+    if (p == MAP_FAILED) return no_memory(a, bytes, e);
     Block *b = p;
     b->prev = a->last;
     b->cap = bytes;
@@ -109,6 +113,7 @@ Status arena_alloc(Arena *a, size_t n, size_t size, void *out, Err *e) {
     size_t bytes = rounded(n, size), asked = n * size;
     if (bytes == 0)
         FAIL(e, ERR_OOM, "out of memory: %zu elements of %zu bytes overflow (arena '%s')", n, size, a->name);
+    if (FAULT(alloc)) return no_memory(a, bytes, e);
     if (a->last == NULL || a->last->cap - a->last->used < bytes) {
         if (a->fixed)
             FAIL(e, ERR_OOM, "out of memory: arena '%s' holds %zu bytes and has no room for %zu more", a->name,

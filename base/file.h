@@ -60,6 +60,10 @@ Status path_dirname(Arena *a, const char *path, char **out, Err *e);
 Status make_folders(const char *path, Err *e);
 /* Removes a file or a folder tree; missing is OK. Never follows symbolic links. Refuses "/", "." and "..". */
 Status remove_tree(const char *path, Err *e);
+/* rename(2): `to` is replaced whole, never half. */
+Status rename_path(const char *from, const char *to, Err *e);
+/* Exchanges two paths in one step (Linux); *done false where the file system cannot, and nothing was changed. */
+Status exchange_paths(const char *a, const char *b, bool *done, Err *e);
 /* fsync of a folder, so that a rename inside it is durable. */
 Status sync_folder(const char *path, Err *e);
 /* Names in a folder, sorted bytewise, without "." and "..". */

@@ -1,6 +1,8 @@
 /* file_write.c: writing so that a half-written file is never seen; appending lines. See file.h. */
 #include "base/file.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,10 +27,16 @@ static Status write_failed(const char *path, int code, Err *e) {
     FAIL(e, ERR_IO, "%s: cannot be written: %s", path, strerror(code));
 }
 
+static ssize_t full_disk(void) {
+    errno = ENOSPC;
+    return -1;
+}
+
 static Status write_all(int fd, const char *path, const void *data, size_t bytes, Err *e) {
     const char *p = data;
     while (bytes > 0) {
-        ssize_t n = write(fd, p, bytes);
+        FAULT_KILL();
+        ssize_t n = FAULT(write) ? full_disk() : write(fd, p, bytes);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return write_failed(path, n < 0 ? errno : ENOSPC, e);
         p += n;
@@ -40,6 +48,11 @@ static Status write_all(int fd, const char *path, const void *data, size_t bytes
 /* fsync, restarted after signals. Special files have nothing to sync. */
 static int sync_file(int fd) {
     int rc;
+    FAULT_KILL();
+    if (FAULT(sync)) {
+        errno = EIO;
+        return -1;
+    }
     do {
         rc = fsync(fd);
     } while (rc != 0 && errno == EINTR);
@@ -80,7 +93,8 @@ Status atomic_write_at(AtomicFile *f, uint64_t offset, const void *data, size_t 
     const char *p = data;
     CHECK(offset <= f->size && bytes <= f->size - offset, "%s: only bytes already written can be replaced", f->path);
     while (bytes > 0) {
-        ssize_t n = pwrite(f->fd, p, bytes, (off_t)offset);
+        FAULT_KILL();
+        ssize_t n = FAULT(write) ? full_disk() : pwrite(f->fd, p, bytes, (off_t)offset);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return write_failed(f->path, n < 0 ? errno : ENOSPC, e);
         p += n;
@@ -105,8 +119,7 @@ Status atomic_commit(AtomicFile *f, Err *e) {
     if (sync_file(f->fd) != 0) st = write_failed(f->path, errno, e);
     if (close(f->fd) != 0 && errno != EINTR && st == OK) st = write_failed(f->path, errno, e);
     f->fd = -1;
-    if (st == OK && rename(f->temp, f->path) != 0)
-        st = err_set(e, ERR_IO, __FILE__, __LINE__, "%s: cannot get its name: %s", f->path, strerror(errno));
+    if (st == OK) st = rename_path(f->temp, f->path, e);
     if (st != OK) {
         unlink(f->temp);
         return st;

@@ -1,6 +1,8 @@
 /* log.c: notes, the progress bar, clocks and memory readings. See log.h. */
 #include "base/log.h"
 
+#include "base/fault.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +73,7 @@ void log_bar_end(Log *log) {
 double clock_s(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
+    if (FAULT(clock_back)) t.tv_sec -= 3600;
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 

@@ -1,9 +1,13 @@
 /* path.c: folders and names. See file.h. */
+#define _GNU_SOURCE /* renameat2 */
 #include "base/file.h"
+
+#include "base/fault.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -64,6 +68,7 @@ static Status next_name(DIR *dir, const char *path, const char **name, Err *e) {
 }
 
 static Status remove_at(int parent, const char *name, const char *shown, int depth, Err *e) {
+    FAULT_KILL();
     if (unlinkat(parent, name, 0) == 0 || errno == ENOENT) return OK;
     int first = errno;
     if (first != EISDIR && first != EPERM) FAIL(e, ERR_IO, "%s: cannot be removed: %s", shown, strerror(first));
@@ -97,6 +102,22 @@ Status remove_tree(const char *path, Err *e) {
     if (last[0] == 0 || strcmp(last, ".") == 0 || strcmp(last, "..") == 0)
         FAIL(e, ERR_IO, "'%s': is no name of a folder that could be removed", path);
     return remove_at(AT_FDCWD, text, path, 0, e);
+}
+
+Status rename_path(const char *from, const char *to, Err *e) {
+    FAULT_KILL();
+    bool fails = FAULT(rename);
+    if (fails || rename(from, to) != 0)
+        FAIL(e, ERR_IO, "%s: cannot be renamed to %s: %s", from, to, strerror(fails ? EIO : errno));
+    return OK;
+}
+
+Status exchange_paths(const char *a, const char *b, bool *done, Err *e) {
+    FAULT_KILL();
+    *done = renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
+    if (!*done && errno != EINVAL && errno != ENOSYS)
+        FAIL(e, ERR_IO, "%s: cannot take the place of %s: %s", a, b, strerror(errno));
+    return OK;
 }
 
 Status sync_folder(const char *path, Err *e) {

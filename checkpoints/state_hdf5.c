@@ -88,29 +88,33 @@ static Status write_files(Arena *a, const char *folder, const TrainState *s, Err
     return sync_folder(folder, e);
 }
 
-static Status rename_folder(const char *from, const char *to, Err *e) {
-    if (rename(from, to) != 0) FAIL(e, ERR_IO, "%s: cannot be renamed to %s: %s", from, to, strerror(errno));
-    return OK;
-}
-
-/* Puts the finished folder under its name; one that is in the way goes aside first and is removed after. */
-static Status put_in_place(Arena *a, const char *temporary, const char *final, const char *output_dir, Err *e) {
-    if (!path_exists(final)) {
-        TRY(rename_folder(temporary, final, e));
-        return sync_folder(output_dir, e);
-    }
+/* Where two folders cannot be exchanged: the old one goes aside first and is removed after. */
+static Status put_aside(Arena *a, const char *temporary, const char *final, const char *output_dir, Err *e) {
     char *aside;
     TRY(arena_printf(a, &aside, e, "%s-old", temporary));
     TRY(remove_tree(aside, e));
-    TRY(rename_folder(final, aside, e));
-    Status st = rename_folder(temporary, final, e);
+    TRY(rename_path(final, aside, e));
+    Status st = rename_path(temporary, final, e);
     if (st != OK) {
         Err ignored;
-        rename_folder(aside, final, &ignored);
+        rename_path(aside, final, &ignored);
         return st;
     }
     TRY(sync_folder(output_dir, e));
     return remove_tree(aside, e);
+}
+
+/* Puts the finished folder under its name; one that is in the way is exchanged for it and removed after. */
+static Status put_in_place(Arena *a, const char *temporary, const char *final, const char *output_dir, Err *e) {
+    bool done;
+    if (!path_exists(final)) {
+        TRY(rename_path(temporary, final, e));
+        return sync_folder(output_dir, e);
+    }
+    TRY(exchange_paths(temporary, final, &done, e));
+    if (!done) return put_aside(a, temporary, final, output_dir, e);
+    TRY(sync_folder(output_dir, e));
+    return remove_tree(temporary, e);
 }
 
 /* ---- folders ----------------------------------------------------------------------------------------------------- */

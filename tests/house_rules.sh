@@ -8,7 +8,9 @@ set -uo pipefail
 export LC_ALL=C
 
 # rule|file|reason. An exception that nothing needs any more is a violation itself.
-EXCEPTIONS=()
+EXCEPTIONS=(
+    "exit|base/fault.c|a misspelt fault must end the program that is tested; not in release builds"
+)
 
 ROOMS="base kernels autograd checkpoints data configs train"
 

@@ -156,11 +156,6 @@ Status merge_write_folder(MergeJob *job, Err *e) {
     return st;
 }
 
-static Status rename_to(const char *from, const char *to, Err *e) {
-    if (rename(from, to) != 0) FAIL(e, ERR_IO, "%s: cannot be renamed to %s: %s", from, to, strerror(errno));
-    return OK;
-}
-
 /* Moves the files of the finished folder into an existing one; stale weight files there go first. */
 static Status publish_into(MergeJob *job, Err *e) {
     char **names, *from, *to;
@@ -174,7 +169,7 @@ static Status publish_into(MergeJob *job, Err *e) {
     for (size_t i = 0; i < n; i++) {
         TRY(path_join(job->arena, job->target, names[i], &from, e));
         TRY(path_join(job->arena, job->options->out, names[i], &to, e));
-        TRY(rename_to(from, to, e));
+        TRY(rename_path(from, to, e));
     }
     TRY(sync_folder(job->options->out, e));
     return remove_tree(job->target, e);
@@ -184,7 +179,7 @@ Status merge_publish(MergeJob *job, Err *e) {
     char *parent;
     const char *out = job->options->out;
     if (path_is_folder(out)) return publish_into(job, e);
-    TRY(rename_to(job->target, out, e));
+    TRY(rename_path(job->target, out, e));
     TRY(path_dirname(job->arena, out, &parent, e));
     return sync_folder(parent, e);
 }

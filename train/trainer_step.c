@@ -5,6 +5,7 @@
  * binary tree as the gradients, so that any split into micro-batches gives the same bits. */
 #include "train/trainer.h"
 
+#include "base/fault.h"
 #include "base/signals.h"
 
 #include <math.h>
@@ -88,6 +89,7 @@ static Status run_micro_batches(Trainer *t, const StepPlan *p, Err *e) {
                    .step = (uint64_t)t->step};
         graph_run(t->runner.graph, &ex, &b);
         collect_losses(t, &b);
+        if (first == 0 && FAULT(nan_loss)) t->row_loss[0] = NAN;
         if (stop_requested()) FAIL(e, ERR_STOPPED, "stopped in step %lld", (long long)t->step + 1);
     }
     return OK;
@@ -113,6 +115,7 @@ Status trainer_step(Trainer *t, StepResult *r, Err *e) {
     batches_step(t->batches, t->step, &p);
     TRY(run_micro_batches(t, &p, e));
     b->tree_fold(&b->stream, a->tree, a->tree, a->n_params, p.n_rows, a->n_params);
+    if (FAULT(nan_gradient)) a->tree[a->n_params / 2] = INFINITY;
     b->square_sum(&b->stream, t->square_ws, &squares, a->tree, a->n_params);
     double rate = config_real(t->config, "learning_rate") * t->schedule.factor(&t->schedule, t->step);
     *r = (StepResult){.loss = tree_sum(t->row_loss, p.n_rows) / (double)p.n_targets,
