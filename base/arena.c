@@ -79,6 +79,7 @@ static Status open_any(Arena **out, const char *name, size_t bytes, bool fixed, 
             free(a);
             return s;
         }
+        a->peak = bytes;
     }
     *out = a;
     return OK;

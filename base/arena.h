@@ -47,7 +47,7 @@ typedef struct ArenaMark {
 ArenaMark arena_mark(const Arena *a);
 void arena_reset(Arena *a, ArenaMark mark);
 
-/* Bytes handed out now, including alignment; the largest that ever was. */
+/* Bytes handed out now, including alignment; the largest that ever was (of a fixed arena: its size). */
 size_t arena_used_bytes(const Arena *a);
 size_t arena_peak_bytes(const Arena *a);
 

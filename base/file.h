@@ -42,10 +42,10 @@ Status file_write_atomic(Arena *a, const char *path, const void *data, size_t by
 /* Appends whole lines and syncs on demand; used for metrics.jsonl. A write that fails leaves no part of its bytes. */
 typedef struct AppendFile {
     int fd;
-    char *path;
+    const char *path; /* the caller's */
 } AppendFile;
-/* keep_bytes: a longer file is first cut to that length (0 = start empty; SIZE_MAX = keep all). */
-Status append_open(Arena *a, const char *path, size_t keep_bytes, AppendFile *out, Err *e);
+/* path must stay; scratch is given back. keep_bytes: a longer file is first cut to that length (0 = start empty; SIZE_MAX = keep all). */
+Status append_open(Arena *scratch, const char *path, size_t keep_bytes, AppendFile *out, Err *e);
 Status append_write(AppendFile *f, const void *data, size_t bytes, Err *e);
 Status append_sync(AppendFile *f, Err *e);
 void append_close(AppendFile *f);

@@ -145,9 +145,9 @@ Status file_write_atomic(Arena *a, const char *path, const void *data, size_t by
     return st;
 }
 
-Status append_open(Arena *a, const char *path, size_t keep_bytes, AppendFile *out, Err *e) {
+Status append_open(Arena *scratch, const char *path, size_t keep_bytes, AppendFile *out, Err *e) {
     struct stat st;
-    TRY(arena_strdup(a, path, &out->path, e));
+    out->path = path;
     out->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (out->fd < 0) FAIL(e, ERR_IO, "%s: cannot be opened for writing: %s", path, strerror(errno));
     bool failed = fstat(out->fd, &st) != 0;
@@ -156,7 +156,7 @@ Status append_open(Arena *a, const char *path, size_t keep_bytes, AppendFile *ou
     int code = errno;
     Status rc = failed ? write_failed(path, code, e) : OK;
     /* a file just made is on disk only when its folder is */
-    if (rc == OK && st.st_size == 0) rc = sync_parent(a, path, e);
+    if (rc == OK && st.st_size == 0) rc = sync_parent(scratch, path, e);
     if (rc != OK) append_close(out);
     return rc;
 }

@@ -18,6 +18,9 @@ struct H5 {
     hid_t file;
     const char *name;
     const void *image; /* reading only: the caller's bytes, used in place */
+    Arena *arena;      /* writing only: where the file grows */
+    uint8_t *buffer;
+    size_t capacity;
 };
 
 static const char *const TYPE_NAMES[] = {"u8", "i32", "i64", "u64", "f32", "f64"};
@@ -83,6 +86,23 @@ static herr_t image_keep(void *image, H5FD_file_image_op_t op, void *udata) {
     return 0;
 }
 
+/* Callbacks that let the core driver build the file in the arena. NULL tells libhdf5 that there is no memory. */
+static void *grow_buffer(H5 *h, size_t size) {
+    Err ignored;
+    if (arena_grow(h->arena, &h->buffer, &h->capacity, h->capacity, size, 1, &ignored) != OK) return NULL;
+    return h->buffer;
+}
+
+static void *buffer_take(size_t size, H5FD_file_image_op_t op, void *udata) {
+    (void)op;
+    return grow_buffer(udata, size);
+}
+
+static void *buffer_resize(void *image, size_t size, H5FD_file_image_op_t op, void *udata) {
+    (void)image, (void)op;
+    return grow_buffer(udata, size);
+}
+
 static void *udata_same(void *udata) { return udata; }
 
 static herr_t udata_keep(void *udata) {
@@ -108,21 +128,27 @@ static bool open_core(H5 *h, size_t bytes) {
     char unique[64];
     snprintf(unique, sizeof unique, "/dev/null/%p", (void *)h);
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5FD_file_image_callbacks_t calls = {image_same, image_no_copy, image_no_resize, image_keep, udata_same, udata_keep,
-                                         h};
-    bool ready = access >= 0 && H5Pset_fapl_core(access, GROW_BYTES, 0) >= 0;
-    if (ready && h->image != NULL)
-        ready = H5Pset_file_image_callbacks(access, &calls) >= 0 &&
-                H5Pset_file_image(access, (void *)(uintptr_t)h->image, bytes) >= 0;
+    H5FD_file_image_callbacks_t reading = {
+        image_same, image_no_copy, image_no_resize, image_keep, udata_same, udata_keep, h};
+    H5FD_file_image_callbacks_t writing = {
+        buffer_take, image_no_copy, buffer_resize, image_keep, udata_same, udata_keep, h};
+    bool ready = access >= 0 && H5Pset_fapl_core(access, GROW_BYTES, 0) >= 0 &&
+                 H5Pset_file_image_callbacks(access, h->image != NULL ? &reading : &writing) >= 0;
+    if (ready && h->image != NULL) ready = H5Pset_file_image(access, (void *)(uintptr_t)h->image, bytes) >= 0;
     if (ready && h->image != NULL) h->file = H5Fopen(unique, H5F_ACC_RDONLY, access);
     if (ready && h->image == NULL) h->file = H5Fcreate(unique, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     if (access >= 0) H5Pclose(access);
     return h->file >= 0;
 }
 
-Status h5_create(Arena *a, H5 **out, Err *e) {
+size_t h5_capacity(size_t capacity) { return (capacity / GROW_BYTES + 1) * GROW_BYTES; }
+
+Status h5_create(Arena *a, size_t capacity, H5 **out, Err *e) {
     H5 *h;
     TRY(open_any(a, "HDF5 file in memory", &h, e));
+    h->arena = a;
+    h->capacity = h5_capacity(capacity);
+    TRY(arena_alloc(a, h->capacity, 1, &h->buffer, e));
     if (!open_core(h, 0)) FAIL(e, ERR_OOM, "%s: libhdf5 cannot make it; is there memory left?", h->name);
     *out = h;
     return OK;
@@ -220,15 +246,15 @@ Status h5_put_string(H5 *h, const char *path, const char *s, size_t len, Err *e)
     return st;
 }
 
-Status h5_image(H5 *h, Arena *a, uint8_t **data, size_t *bytes, Err *e) {
+Status h5_image(H5 *h, uint8_t **data, size_t *bytes, Err *e) {
     ssize_t size = -1;
-    uint8_t *p;
+    void *handle = NULL;
     if (H5Fflush(h->file, H5F_SCOPE_GLOBAL) >= 0) size = H5Fget_file_image(h->file, NULL, 0);
-    if (size <= 0) FAIL(e, ERR_OOM, "%s: libhdf5 cannot flush it; is there memory left?", h->name);
-    TRY(arena_alloc(a, (size_t)size, 1, &p, e));
-    if (H5Fget_file_image(h->file, p, (size_t)size) != size)
-        FAIL(e, ERR_OOM, "%s: libhdf5 gives no image of it (%zd bytes)", h->name, size);
-    *data = p;
+    if (size <= 0 || H5Fget_vfd_handle(h->file, H5P_DEFAULT, &handle) < 0)
+        FAIL(e, ERR_OOM, "%s: libhdf5 cannot flush it; is there memory left?", h->name);
+    CHECK(*(uint8_t **)handle == h->buffer && (size_t)size <= h->capacity, "%s: the file is not in its buffer",
+          h->name);
+    *data = h->buffer;
     *bytes = (size_t)size;
     return OK;
 }

@@ -12,8 +12,9 @@
 typedef enum H5Type { H5_U8, H5_I32, H5_I64, H5_U64, H5_F32, H5_F64 } H5Type;
 typedef struct H5 H5;
 
-/* An empty file to write to. The H5 lives in the arena and must be closed. */
-Status h5_create(Arena *a, H5 **out, Err *e);
+/* An empty file to write to. The H5 and the file's bytes live in the arena: `capacity` of them are taken at once, so that
+ * the caller knows what it needs; a larger file grows by doubling. Must be closed. */
+Status h5_create(Arena *a, size_t capacity, H5 **out, Err *e);
 /* Opens an image for reading; name (copied) is used in messages. The image must stay until h5_close. */
 Status h5_open_image(Arena *a, const char *name, const void *image, size_t bytes, H5 **out, Err *e);
 /* Closes the file; NULL and a closed one are allowed. */
@@ -24,8 +25,10 @@ void h5_close(H5 *h);
 Status h5_put(H5 *h, const char *path, H5Type type, int rank, const uint64_t *dims, const void *data, Err *e);
 /* A UTF-8 text of len bytes, which may be 0 (stored as one NUL: the text of a single NUL reads back as empty). */
 Status h5_put_string(H5 *h, const char *path, const char *s, size_t len, Err *e);
-/* A copy of the whole file, flushed, in the arena; it stays when h is closed. */
-Status h5_image(H5 *h, Arena *a, uint8_t **data, size_t *bytes, Err *e);
+/* The bytes h5_create takes for a capacity: whole steps of libhdf5's growth. */
+size_t h5_capacity(size_t capacity);
+/* The whole file, flushed, where it lies in the arena; it stays when h is closed. Nothing may be put after it. */
+Status h5_image(H5 *h, uint8_t **data, size_t *bytes, Err *e);
 
 /* Reads a dataset whose type, rank and dims must be exactly these. */
 Status h5_get(H5 *h, const char *path, H5Type type, int rank, const uint64_t *dims, void *data, Err *e);

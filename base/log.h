@@ -32,6 +32,8 @@ double clock_s(void);
 /* Resident memory of this process now / its peak, in bytes (/proc/self/status; 0 when unknown). */
 uint64_t rss_bytes(void);
 uint64_t rss_peak_bytes(void);
+/* Memory this process may have: the machine's, or the least of its cgroups; UINT64_MAX when unknown. */
+uint64_t memory_bytes(void);
 /* "1.2 GB", "35.0 MB": 1 MB = 10^6 bytes. Writes into text (at least 16 bytes) and returns it. */
 const char *human_bytes(uint64_t bytes, char *text);
 

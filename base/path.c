@@ -108,7 +108,7 @@ Status rename_path(const char *from, const char *to, Err *e) {
     FAULT_KILL();
     bool fails = FAULT(rename);
     if (fails || rename(from, to) != 0)
-        FAIL(e, ERR_IO, "%s: cannot be renamed to %s: %s", from, to, strerror(fails ? EIO : errno));
+        FAIL(e, ERR_IO, "%s: cannot get its name (renaming %s): %s", to, from, strerror(fails ? EIO : errno));
     return OK;
 }
 

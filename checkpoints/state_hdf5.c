@@ -59,11 +59,26 @@ static Status put_all(Arena *a, H5 *h, const TrainState *s, Err *e) {
     return OK;
 }
 
+/* Room for the file: each dataset has a header, and an array's last chunk and the index of its chunks on top. */
+enum { FILE_EXTRA = 1 << 16, SET_EXTRA = 1 << 13, ARRAY_EXTRA = (1 << 20) + (1 << 16), NAMES_EXTRA = 1 << 18 };
+
+static size_t image_capacity(const TrainState *s) {
+    size_t n = FILE_EXTRA + SET_EXTRA * (s->n_ints + s->n_reals + s->n_texts + 3);
+    for (size_t i = 0; i < s->n_texts; i++) n += s->texts[i].len;
+    for (size_t i = 0; i < s->n_arrays; i++) {
+        size_t data = (size_t)(s->arrays[i].rows * s->arrays[i].cols) * sizeof(float);
+        n += data + data / 64 + ARRAY_EXTRA;
+    }
+    return n;
+}
+
+size_t state_save_bytes(const TrainState *s) { return h5_capacity(image_capacity(s)) + NAMES_EXTRA; }
+
 static Status build_image(Arena *a, const TrainState *s, uint8_t **image, size_t *bytes, Err *e) {
     H5 *h;
-    TRY(h5_create(a, &h, e));
+    TRY(h5_create(a, image_capacity(s), &h, e));
     Status st = put_all(a, h, s, e);
-    if (st == OK) st = h5_image(h, a, image, bytes, e);
+    if (st == OK) st = h5_image(h, image, bytes, e);
     h5_close(h);
     return st;
 }
@@ -74,17 +89,37 @@ static Status sum_line(Arena *a, const void *image, size_t bytes, char **out, Er
     return arena_printf(a, out, e, "%s  %s\n", hex, FILE_NAME);
 }
 
+static Status check_sum(Arena *a, const FileMap *m, const char *sum_path, Err *e) {
+    char *line, *expected;
+    size_t len;
+    TRY(file_read(a, sum_path, SUM_MAX_BYTES, &line, &len, e));
+    TRY(sum_line(a, m->data, m->size, &expected, e));
+    if (strlen(expected) != len || memcmp(line, expected, len) != 0)
+        FAIL(e, ERR_FORMAT, "%s: its sum is not the one in %s: the checkpoint is damaged", m->path, sum_path);
+    return OK;
+}
+
+/* What the next run will see: the file as it reads back, against the sum beside it. */
+static Status reopen(Arena *a, const char *path, const char *sum_path, Err *e) {
+    FileMap m;
+    TRY(file_map(path, &m, e));
+    Status st = check_sum(a, &m, sum_path, e);
+    file_unmap(&m);
+    return st;
+}
+
 static Status write_files(Arena *a, const char *folder, const TrainState *s, Err *e) {
     uint8_t *image;
     size_t bytes;
-    char *path, *line;
+    char *path, *sum_path, *line;
     TRY(build_image(a, s, &image, &bytes, e));
     TRY(make_folders(folder, e));
     TRY(path_join(a, folder, FILE_NAME, &path, e));
     TRY(file_write_atomic(a, path, image, bytes, e));
     TRY(sum_line(a, image, bytes, &line, e));
-    TRY(path_join(a, folder, SUM_NAME, &path, e));
-    TRY(file_write_atomic(a, path, line, strlen(line), e));
+    TRY(path_join(a, folder, SUM_NAME, &sum_path, e));
+    TRY(file_write_atomic(a, sum_path, line, strlen(line), e));
+    TRY(reopen(a, path, sum_path, e));
     return sync_folder(folder, e);
 }
 
@@ -166,7 +201,7 @@ Status state_list(Arena *a, const char *output_dir, int64_t **steps, size_t *n, 
 }
 
 /* Removes what is beyond the limit, oldest first, and left-over temporary folders. */
-static Status clean(Arena *a, const char *output_dir, int64_t newest, int64_t limit, Err *e) {
+static Status clean_listed(Arena *a, const char *output_dir, int64_t newest, int64_t limit, Err *e) {
     int64_t *steps;
     char **names, *path;
     size_t n, count;
@@ -187,6 +222,15 @@ static Status clean(Arena *a, const char *output_dir, int64_t newest, int64_t li
     return OK;
 }
 
+/* How many names a folder holds is nobody's plan: they are listed in an arena of their own. */
+static Status clean(const char *output_dir, int64_t newest, int64_t limit, Err *e) {
+    Arena *names = NULL;
+    TRY(arena_open(&names, "names of a folder", e));
+    Status st = clean_listed(names, output_dir, newest, limit, e);
+    arena_close(names);
+    return st;
+}
+
 static Status save(Arena *a, const char *output_dir, const TrainState *s, int64_t limit, Err *e) {
     char *final, *temporary;
     TRY(make_folders(output_dir, e));
@@ -200,7 +244,7 @@ static Status save(Arena *a, const char *output_dir, const TrainState *s, int64_
         remove_tree(temporary, &ignored);
         return st;
     }
-    return clean(a, output_dir, s->step, limit, e);
+    return clean(output_dir, s->step, limit, e);
 }
 
 Status state_save(Arena *scratch, const char *output_dir, const TrainState *s, int64_t limit, Err *e) {
@@ -212,16 +256,6 @@ Status state_save(Arena *scratch, const char *output_dir, const TrainState *s, i
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
-
-static Status check_sum(Arena *a, const FileMap *m, const char *sum_path, Err *e) {
-    char *line, *expected;
-    size_t len;
-    TRY(file_read(a, sum_path, SUM_MAX_BYTES, &line, &len, e));
-    TRY(sum_line(a, m->data, m->size, &expected, e));
-    if (strlen(expected) != len || memcmp(line, expected, len) != 0)
-        FAIL(e, ERR_FORMAT, "%s: its sum is not the one in %s: the checkpoint is damaged", m->path, sum_path);
-    return OK;
-}
 
 static Status check_header(StateFile *f, Err *e) {
     char *format;

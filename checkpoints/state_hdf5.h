@@ -54,6 +54,9 @@ typedef struct TrainState {
  * temporary folders. scratch holds the file image meanwhile; what it took is given back. */
 Status state_save(Arena *scratch, const char *output_dir, const TrainState *s, int64_t limit, Err *e);
 
+/* Bytes of scratch that state_save takes at most for a state of these sizes (its data may be NULL). */
+size_t state_save_bytes(const TrainState *s);
+
 /* Steps of the checkpoint-N folders in output_dir, newest (largest N) first. A missing output_dir gives none. They are
  * not opened: the newest valid one is the first that state_open accepts. */
 Status state_list(Arena *a, const char *output_dir, int64_t **steps, size_t *n, Err *e);

@@ -202,6 +202,23 @@ out:
     return st;
 }
 
+static bool is_permuted(const Model *m, Role role) {
+    return m->permuted_rows && (TENSORS[role].flags & (T_ROPE_Q | T_ROPE_K)) != 0;
+}
+
+/* A module costs a few names, a declaration and its part of two texts, which grow by doubling. */
+enum { MODULE_SAVE_BYTES = 1 << 12, SAVE_BYTES = 1 << 18 };
+
+size_t adapter_save_bytes(const Model *m, const Adapter *ad, size_t text_bytes) {
+    size_t n = SAVE_BYTES + 8 * text_bytes;
+    for (int i = 0; i < ad->set.n_slots; i++) {
+        const AdapterSlot *s = &ad->set.slots[i];
+        n += MODULE_SAVE_BYTES + 16 * strlen(ad->modules[i].path);
+        if (is_permuted(m, ad->modules[i].role)) n += (size_t)(s->n_out * s->r) * sizeof(float);
+    }
+    return n;
+}
+
 Status adapter_save(Arena *scratch, const Model *m, const Adapter *ad, const char *folder, const char *base_name,
                     const StMeta *meta, int n_meta, Err *e) {
     ArenaMark mark = arena_mark(scratch);
@@ -212,7 +229,7 @@ Status adapter_save(Arena *scratch, const Model *m, const Adapter *ad, const cha
         const AdapterSlot *s = &ad->set.slots[i];
         const AdapterModule *mod = &ad->modules[i];
         float *b = s->B;
-        if (m->permuted_rows && (TENSORS[mod->role].flags & (T_ROPE_Q | T_ROPE_K)) != 0) {
+        if (is_permuted(m, mod->role)) {
             TRY(arena_alloc(scratch, (size_t)(s->n_out * s->r), sizeof(float), &b, e));
             for (int64_t row = 0; row < s->n_out; row++)
                 memcpy(b + row * s->r, s->B + model_file_row(m, mod->role, row) * s->r, (size_t)s->r * sizeof(float));

@@ -53,6 +53,9 @@ Status adapter_load(Arena *a, const Model *m, const char *folder, const AdapterO
 Status adapter_save(Arena *scratch, const Model *m, const Adapter *ad, const char *folder, const char *base_name,
                     const StMeta *meta, int n_meta, Err *e);
 
+/* Bytes of scratch that adapter_save takes at most, for base_name and metadata of that many bytes in all. */
+size_t adapter_save_bytes(const Model *m, const Adapter *ad, size_t text_bytes);
+
 /* XXH3-128 of parameters and moments in name order. */
 Status adapter_hash(Arena *scratch, const Adapter *ad, Hash128 *out, Err *e);
 

@@ -217,7 +217,7 @@ static Status eval_files(EvalJob *job, Err *e) {
 /* Held-out data as a run of the config has it, and its adapter when the output folder holds one. */
 static Status eval_config(EvalJob *job, Err *e) {
     Config *config;
-    Trainer t = {.ctx = job->ctx};
+    Trainer t = {.ctx = job->ctx, .host = job->ctx->arena};
     char *file;
     TRY(load_run_config(job->ctx, job->args, false, &config, e));
     job->base = config_string(config, "base_model");

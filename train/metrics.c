@@ -7,12 +7,17 @@
 #include <math.h>
 #include <string.h>
 
-Status metrics_open(Arena *a, const char *output_dir, uint64_t keep_bytes, Metrics *m, Err *e) {
-    char *path;
-    *m = (Metrics){.file = {.fd = -1}, .line = {.arena = a}, .bytes = keep_bytes};
-    TRY(path_join(a, output_dir, "metrics.jsonl", &path, e));
-    TRY(arena_grow(a, &m->line.data, &m->line.cap, 0, 4096, 1, e)); /* no growth while training */
-    return append_open(a, path, (size_t)keep_bytes, &m->file, e);
+enum { LINE_BYTES = 4096, ESCAPED_BYTES = 6 }; /* without the name; a byte as \u00XX */
+
+Status metrics_prepare(Arena *a, const char *output_dir, size_t longest_name, Metrics *m, Err *e) {
+    *m = (Metrics){.file = {.fd = -1}, .line = {.arena = a}};
+    TRY(path_join(a, output_dir, "metrics.jsonl", &m->path, e));
+    return arena_grow(a, &m->line.data, &m->line.cap, 0, LINE_BYTES + ESCAPED_BYTES * longest_name, 1, e);
+}
+
+Status metrics_open(Arena *scratch, uint64_t keep_bytes, Metrics *m, Err *e) {
+    m->bytes = keep_bytes;
+    return append_open(scratch, m->path, (size_t)keep_bytes, &m->file, e);
 }
 
 static Status put_real(Buf *b, const char *key, double v, Err *e) {
@@ -66,7 +71,4 @@ Status metrics_eval(Metrics *m, const EvalMetrics *v, Err *e) {
 
 Status metrics_sync(Metrics *m, Err *e) { return append_sync(&m->file, e); }
 
-void metrics_close(Metrics *m) {
-    if (m->file.path != NULL) append_close(&m->file);
-    m->file.path = NULL;
-}
+void metrics_close(Metrics *m) { append_close(&m->file); }

@@ -10,7 +10,8 @@
 #include "base/hash.h"
 
 typedef struct Metrics {
-    AppendFile file;
+    AppendFile file; /* fd -1: not open */
+    char *path;
     Buf line;
     uint64_t bytes; /* length of the file so far */
 } Metrics;
@@ -30,8 +31,10 @@ typedef struct EvalMetrics {
     int64_t tokens;
 } EvalMetrics;
 
-/* keep_bytes: 0 for a new run, else the length recorded by the checkpoint. */
-Status metrics_open(Arena *a, const char *output_dir, uint64_t keep_bytes, Metrics *m, Err *e);
+/* Takes all memory that lines will need; longest_name: the longest dataset name in bytes. */
+Status metrics_prepare(Arena *a, const char *output_dir, size_t longest_name, Metrics *m, Err *e);
+/* Opens the file. keep_bytes: 0 for a new run, else the length recorded by the checkpoint. */
+Status metrics_open(Arena *scratch, uint64_t keep_bytes, Metrics *m, Err *e);
 Status metrics_step(Metrics *m, const StepMetrics *s, Err *e);
 Status metrics_eval(Metrics *m, const EvalMetrics *v, Err *e);
 Status metrics_sync(Metrics *m, Err *e);

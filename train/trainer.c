@@ -176,6 +176,7 @@ static Status loop(Trainer *t, Err *e) {
     p.last_s = clock_s();
     while (t->step < t->steps && !patience_is_out(t)) {
         TRY(one_step(t, &p, e));
+        trainer_freeze(t, true);
         if (t->n_sets > 0 && due(t->step, eval_every, t->steps)) TRY(trainer_evaluate(t, e));
         bool last = t->step == t->steps || patience_is_out(t);
         if (last || due(t->step, save_every, t->steps)) TRY(trainer_save(t, e));
@@ -191,5 +192,6 @@ Status trainer_run(Trainer *t, Err *e) {
     if (st == ERR_STOPPED) return stop(t, e);
     TRY(st);
     if (t->saved_step != t->step) TRY(trainer_save(t, e));
-    return load_best(t, e);
+    TRY(load_best(t, e));
+    return trainer_check_plan(t, e);
 }

@@ -12,10 +12,15 @@
 #include "train/metrics.h"
 #include "train/schedule.h"
 
+typedef struct MemoryPlan {
+    uint64_t weights, state, activations, scratch, host, save, peak, mapped;
+} MemoryPlan;
+
 typedef struct Trainer {
     Ctx *ctx;
     Config *config;
-    Arena *save; /* scratch of checkpoints and exports; given back after each */
+    Arena *host; /* data, tokenizer, batches; nothing is allocated from it after the first step */
+    Arena *save; /* scratch of checkpoints and exports, given back after each; once the run is open, of fixed size */
     Session session;
     Adapter *adapter;
     struct Tokenizer *tokenizer; /* NULL when every dataset holds token ids */
@@ -47,6 +52,8 @@ typedef struct Trainer {
     int64_t evaluated_step;                /* the last step whose evaluation is complete, -1: none */
     int64_t saved_step;                    /* of the newest checkpoint, -1: none */
     double started_s;
+    size_t save_bytes;
+    MemoryPlan planned; /* as of trainer_open */
 } Trainer;
 
 /* plan_only: no output folder is made or read. */
@@ -73,11 +80,19 @@ Status trainer_step(Trainer *t, StepResult *r, Err *e);
 
 /* Writes checkpoint-<step> and the adapter at the top of the output folder. */
 Status trainer_save(Trainer *t, Err *e);
-/* Bytes of all arenas of the run: what `lorac plan` prints. */
-typedef struct MemoryPlan {
-    uint64_t weights, state, activations, scratch, host, save, peak, mapped;
-} MemoryPlan;
+/* Bytes of all arenas of the run at their peaks: what `lorac plan` prints. The run's own peaks are the same to the byte
+ * (P8): trainer_run compares them at its end. mapped: the base's files, which are not allocated. */
 MemoryPlan trainer_memory(const Trainer *t);
+/* The plan as a table, a line each. */
+Status trainer_memory_table(const Trainer *t, const MemoryPlan *p, Buf *out, Err *e);
+/* From the first step on no arena of the run but `save`, which is of fixed size, gives memory: CHECK. */
+void trainer_freeze(const Trainer *t, bool frozen);
+/* ERR_CHECK when the peaks are not those of the plan. */
+Status trainer_check_plan(const Trainer *t, Err *e);
+/* The most memory a run may take: max_memory, else what the machine has. */
+uint64_t trainer_memory_limit(const Trainer *t);
+/* The bytes that one checkpoint with its export takes from `save`. */
+Status trainer_save_bytes(Trainer *t, size_t *bytes, Err *e);
 /* Opens tokenizer, datasets, held-out sets and batches. rows_only: stops with t->train as read. */
 Status trainer_data(Trainer *t, bool rows_only, Err *e);
 /* Checks that need the base (context, adapter kind) and records what `auto` became. */

@@ -9,7 +9,7 @@
 /* The entries of `datasets` or `test_datasets` as sources. */
 static Status sources_of(Trainer *t, const char *list, DataSource **out, int *n, Err *e) {
     *n = (int)config_datasets(t->config, list);
-    TRY(arena_alloc(t->ctx->arena, (size_t)*n, sizeof **out, out, e));
+    TRY(arena_alloc(t->host, (size_t)*n, sizeof **out, out, e));
     for (int i = 0; i < *n; i++) {
         DataSource *s = &(*out)[i];
         s->path = config_dataset(t->config, list, i, "path");
@@ -32,26 +32,26 @@ static bool all_token_rows(const DataSource *s, int n) {
 }
 
 static Status add_set(Trainer *t, const char *name, Dataset *d, Err *e) {
-    return eval_set_open(t->ctx->arena, name, d, t->session.base->config.max_positions, t->all_tokens,
-                         &t->sets[t->n_sets++], e);
+    return eval_set_open(t->host, name, d, t->session.base->config.max_positions, t->all_tokens, &t->sets[t->n_sets++],
+                         e);
 }
 
 /* Each entry of test_datasets is a set of its own, named by its path. */
 static Status open_sets(Trainer *t, Dataset *held_out, const DataSource *tests, int n_tests, const DataContext *dc,
                         Err *e) {
-    TRY(arena_alloc(t->ctx->arena, (size_t)n_tests + 1, sizeof *t->sets, &t->sets, e));
-    TRY(arena_alloc(t->ctx->arena, (size_t)n_tests + 1, sizeof *t->results, &t->results, e));
+    TRY(arena_alloc(t->host, (size_t)n_tests + 1, sizeof *t->sets, &t->sets, e));
+    TRY(arena_alloc(t->host, (size_t)n_tests + 1, sizeof *t->results, &t->results, e));
     if (held_out->n_rows > 0) TRY(add_set(t, "val", held_out, e));
     for (int i = 0; i < n_tests; i++) {
         Dataset d;
-        TRY(dataset_load(t->ctx->arena, &tests[i], 1, dc, &d, e));
+        TRY(dataset_load(t->host, &tests[i], 1, dc, &d, e));
         TRY(add_set(t, tests[i].path, &d, e));
     }
     return OK;
 }
 
 static void print_ledger(Trainer *t, const char *name, const Dataset *d) {
-    Buf b = {.arena = t->ctx->arena};
+    Buf b = {.arena = t->host};
     if (dataset_print_ledger(d, &b, NULL) != OK || b.len == 0) return;
     if (b.data[b.len - 1] == '\n') b.data[b.len - 1] = 0;
     log_note(&t->ctx->log, "%s\n%s", name, b.data);
@@ -62,7 +62,7 @@ Status trainer_data(Trainer *t, bool rows_only, Err *e) {
     int n, n_tests;
     Dataset all, held_out;
     Config *c = t->config;
-    Arena *a = t->ctx->arena;
+    Arena *a = t->host;
     TRY(sources_of(t, "datasets", &sources, &n, e));
     TRY(sources_of(t, "test_datasets", &tests, &n_tests, e));
     if (!all_token_rows(sources, n) || !all_token_rows(tests, n_tests))

@@ -1,10 +1,10 @@
 /* trainer_open.c: everything up to the first step; the same for a run and for its plan. */
 #include "train/trainer.h"
 
+#include "base/fault.h"
 #include "data/tokenizer.h"
 
 #include <string.h>
-#include <unistd.h>
 
 Status trainer_check_config(Trainer *t, Err *e) {
     Config *c = t->config;
@@ -56,12 +56,10 @@ static Status open_adapter(Trainer *t, Err *e) {
     return OK;
 }
 
-/* The most memory that `auto` lets a run take: max_memory, else half of the machine's. */
+/* The most memory that gradient_checkpointing: auto takes to keep layers; half of the machine where nothing is said. */
 static uint64_t auto_limit(const Trainer *t) {
-    int64_t most = config_int(t->config, "max_memory");
-    if (most > 0) return (uint64_t)most;
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 2 : UINT64_MAX;
+    uint64_t most = trainer_memory_limit(t);
+    return config_int(t->config, "max_memory") > 0 ? most : most / 2;
 }
 
 static Status open_graphs(Trainer *t, Err *e) {
@@ -83,7 +81,7 @@ static Status open_graphs(Trainer *t, Err *e) {
 }
 
 static Status open_buffers(Trainer *t, Err *e) {
-    Arena *a = t->ctx->arena;
+    Arena *a = t->host;
     Backend *b = &t->session.backend;
     int64_t ws = b->square_sum_workspace(&b->stream, t->adapter->n_params);
     TRY(batches_view(a, t->batches, &t->view, e));
@@ -91,6 +89,12 @@ static Status open_buffers(Trainer *t, Err *e) {
     TRY(arena_alloc(a, (size_t)t->limits.targets, sizeof(float), &t->weight, e));
     TRY(arena_alloc(a, (size_t)t->limits.targets, sizeof(float), &t->logp, e));
     TRY(arena_alloc(a, (size_t)t->limits.rows_step, sizeof(double), &t->row_loss, e));
+    size_t longest = 0;
+    for (int64_t i = 0; i < t->n_sets; i++) {
+        size_t n = strlen(t->sets[i].name);
+        if (n > longest) longest = n;
+    }
+    TRY(metrics_prepare(a, t->output_dir, longest, &t->metrics, e));
     return arena_alloc(a, (size_t)ws, 1, &t->square_ws, e);
 }
 
@@ -101,34 +105,6 @@ static Status hash_inputs(Trainer *t, Err *e) {
     TRY(dataset_hash(t->save, &t->train, &h, e));
     hash_hex(h, t->data_hash);
     return OK;
-}
-
-MemoryPlan trainer_memory(const Trainer *t) {
-    MemoryPlan p = {.weights = arena_peak_bytes(t->session.weights), .state = arena_peak_bytes(t->session.state)};
-    p.host = arena_peak_bytes(t->ctx->arena);
-    if (t->runner.host != NULL) p.host += arena_peak_bytes(t->runner.host);
-    if (t->evaluator.runner.host != NULL) p.host += arena_peak_bytes(t->evaluator.runner.host);
-    if (t->evaluator.arena != NULL) p.host += arena_peak_bytes(t->evaluator.arena);
-    if (t->runner.activations != NULL) p.activations = arena_peak_bytes(t->runner.activations);
-    if (t->runner.scratch != NULL) p.scratch = arena_peak_bytes(t->runner.scratch);
-    /* a checkpoint's file image: the adapter and its two moments, and what HDF5 and the export add */
-    if (t->adapter != NULL) p.save = (uint64_t)t->adapter->n_params * sizeof(float) * 4 + (4u << 20);
-    for (int i = 0; i < t->session.base->n_files; i++) p.mapped += t->session.base->files[i].size;
-    p.peak = p.weights + p.state + p.activations + p.scratch + p.host + p.save;
-    return p;
-}
-
-static Status check_memory(const Trainer *t, Err *e) {
-    int64_t most = config_int(t->config, "max_memory");
-    MemoryPlan p = trainer_memory(t);
-    char need[16], have[16];
-    if (most == 0 || p.peak <= (uint64_t)most) return OK;
-    return config_error(
-        t->config, "max_memory", e,
-        "the run needs %s and may use %s; a smaller sequence_len, micro_batch_size or lora_r needs less%s "
-        "(lorac plan shows where it goes)",
-        human_bytes(p.peak, need), human_bytes((uint64_t)most, have),
-        t->recompute ? "" : ", and so does gradient_checkpointing: true");
 }
 
 static Status open_session(Ctx *ctx, Config *config, Trainer *t, Err *e) {
@@ -142,6 +118,7 @@ static Status open_session(Ctx *ctx, Config *config, Trainer *t, Err *e) {
     SessionOptions so = {.base = config_string(config, "base_model"),
                          .compute_dtype = config_string(config, "compute_dtype"),
                          .threads = config_int(config, "threads")};
+    TRY(arena_open(&t->host, "data", e));
     TRY(arena_open(&t->save, "save", e));
     TRY(session_open(ctx, &so, &t->session, e));
     return trainer_check_config(t, e);
@@ -150,6 +127,33 @@ static Status open_session(Ctx *ctx, Config *config, Trainer *t, Err *e) {
 Status trainer_open_data(Ctx *ctx, Config *config, bool batches, Trainer *t, Err *e) {
     TRY(open_session(ctx, config, t, e));
     return trainer_data(t, !batches, e);
+}
+
+static Status check_memory(Trainer *t, Err *e) {
+    const MemoryPlan *p = &t->planned;
+    uint64_t most = trainer_memory_limit(t);
+    char need[16], have[16];
+    Buf table = {.arena = t->save};
+    if (p->peak <= most) return OK;
+    TRY(trainer_memory_table(t, p, &table, e));
+    log_note(&t->ctx->log, "%s", table.data);
+    return config_error(
+        t->config, config_is_set(t->config, "max_memory") ? "max_memory" : "base_model", e,
+        "the run needs %s and may use %s%s; a smaller sequence_len, micro_batch_size or lora_r needs less%s (lorac plan "
+        "--fit finds what fits)",
+        human_bytes(p->peak, need), human_bytes(most, have),
+        config_int(t->config, "max_memory") > 0 ? "" : " (this machine's memory)",
+        t->recompute ? "" : ", and so does gradient_checkpointing: true");
+}
+
+/* The run's folder, and then all that a checkpoint needs, taken at once. */
+static Status begin(Trainer *t, Err *e) {
+    void *unused;
+    TRY(trainer_begin(t, e));
+    arena_close(t->save);
+    t->save = NULL;
+    TRY(arena_open_fixed(&t->save, "save", t->save_bytes, e));
+    return FAULT(plan_bytes) ? arena_alloc(t->session.state, 1, 1, &unused, e) : OK;
 }
 
 Status trainer_open(Ctx *ctx, Config *config, bool plan_only, Trainer *t, Err *e) {
@@ -162,8 +166,11 @@ Status trainer_open(Ctx *ctx, Config *config, bool plan_only, Trainer *t, Err *e
     TRY(hash_inputs(t, e));
     TRY(schedule_open(config_string(config, "lr_scheduler"), t->steps, config_int(config, "warmup_steps"),
                       config_real(config, "warmup_ratio"), &t->schedule, e));
+    TRY(trainer_save_bytes(t, &t->save_bytes, e));
+    t->planned = trainer_memory(t);
+    if (plan_only) return OK;
     TRY(check_memory(t, e));
-    return plan_only ? OK : trainer_begin(t, e);
+    return begin(t, e);
 }
 
 void trainer_close(Trainer *t) {
@@ -173,4 +180,5 @@ void trainer_close(Trainer *t) {
     runner_close(&t->runner);
     session_close(&t->session);
     arena_close(t->save);
+    arena_close(t->host);
 }

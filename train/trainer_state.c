@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXTS = 5, INTS = 8, ARRAYS = 3 };
+enum { TEXTS = 5, INTS = 8, ARRAYS = 3, REALS = 1 };
 
 static Status maths_text(Trainer *t, char **text, size_t *len, Err *e) {
     Buf b = {.arena = t->save};
@@ -35,10 +35,18 @@ static Status texts_of(Trainer *t, StateText out[TEXTS], Err *e) {
     return OK;
 }
 
-static Status write_state(Trainer *t, Err *e) {
-    const Adapter *a = t->adapter;
+/* Everything a state is made of; s points into it. */
+typedef struct StateParts {
     StateText texts[TEXTS];
-    TRY(texts_of(t, texts, e));
+    StateArray arrays[ARRAYS];
+    StateInt ints[INTS];
+    StateReal reals[REALS];
+    TrainState s;
+} StateParts;
+
+static Status state_of(Trainer *t, StateParts *p, Err *e) {
+    const Adapter *a = t->adapter;
+    TRY(texts_of(t, p->texts, e));
     const StateArray arrays[ARRAYS] = {
         {"adapter", 1, a->n_params, a->params}, {"adam_m", 1, a->n_params, a->m}, {"adam_v", 1, a->n_params, a->v}};
     const StateInt ints[INTS] = {{"step", t->step},
@@ -49,17 +57,37 @@ static Status write_state(Trainer *t, Err *e) {
                                  {"metrics_bytes", (int64_t)t->metrics.bytes},
                                  {"evaluated_step", t->evaluated_step},
                                  {"n_params", a->n_params}};
-    const StateReal reals[1] = {{"best_loss", t->best_loss}};
-    TrainState s = {.step = t->step,
-                    .arrays = arrays,
-                    .n_arrays = ARRAYS,
-                    .ints = ints,
-                    .n_ints = INTS,
-                    .reals = reals,
-                    .n_reals = 1,
-                    .texts = texts,
-                    .n_texts = TEXTS};
-    return state_save(t->save, t->output_dir, &s, config_int(t->config, "save_total_limit"), e);
+    memcpy(p->arrays, arrays, sizeof arrays);
+    memcpy(p->ints, ints, sizeof ints);
+    p->reals[0] = (StateReal){"best_loss", t->best_loss};
+    p->s = (TrainState){.step = t->step,
+                        .arrays = p->arrays,
+                        .n_arrays = ARRAYS,
+                        .ints = p->ints,
+                        .n_ints = INTS,
+                        .reals = p->reals,
+                        .n_reals = REALS,
+                        .texts = p->texts,
+                        .n_texts = TEXTS};
+    return OK;
+}
+
+static Status write_state(Trainer *t, Err *e) {
+    StateParts p;
+    TRY(state_of(t, &p, e));
+    return state_save(t->save, t->output_dir, &p.s, config_int(t->config, "save_total_limit"), e);
+}
+
+Status trainer_save_bytes(Trainer *t, size_t *bytes, Err *e) {
+    StateParts p;
+    ArenaMark mark = arena_mark(t->save);
+    size_t before = arena_used_bytes(t->save);
+    TRY(state_of(t, &p, e));
+    size_t texts = arena_used_bytes(t->save) - before;
+    size_t state = state_save_bytes(&p.s), export = adapter_save_bytes(t->session.model, t->adapter, texts);
+    *bytes = 2 * texts + (state > export ? state : export);
+    arena_reset(t->save, mark);
+    return OK;
 }
 
 Status trainer_save(Trainer *t, Err *e) {
@@ -144,7 +172,7 @@ static Status go_on_from(Trainer *t, const char *folder, Err *e) {
     if (st == OK) st = read_state(t, f, folder, &metrics_bytes, e);
     state_close(f);
     TRY(st);
-    TRY(metrics_open(t->ctx->arena, t->output_dir, (uint64_t)metrics_bytes, &t->metrics, e));
+    TRY(metrics_open(t->save, (uint64_t)metrics_bytes, &t->metrics, e));
     log_note(&t->ctx->log, "resumed from %s: step %lld of %lld", folder, (long long)t->step, (long long)t->steps);
     return OK;
 }
@@ -255,7 +283,7 @@ Status trainer_begin(Trainer *t, Err *e) {
     }
     if (!found) {
         TRY(clear_run(t, e));
-        TRY(metrics_open(t->ctx->arena, t->output_dir, 0, &t->metrics, e));
+        TRY(metrics_open(t->save, 0, &t->metrics, e));
     }
     TRY(write_resolved(t, e));
     arena_reset(t->save, mark);

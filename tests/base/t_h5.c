@@ -30,9 +30,9 @@ static Image everything(Arena *a) {
     H5 *h;
     Err e;
     Image image;
-    ASSERT_OK(h5_create(a, &h, &e), e);
+    ASSERT_OK(h5_create(a, 0, &h, &e), e);
     put_everything(h);
-    ASSERT_OK(h5_image(h, a, &image.data, &image.bytes, &e), e);
+    ASSERT_OK(h5_image(h, &image.data, &image.bytes, &e), e);
     h5_close(h);
     return image;
 }
@@ -133,7 +133,7 @@ static void errors_name_the_dataset(void **state) {
     ASSERT_FAILS(h5_get_string(h, a, "u8", 70, &s, &len, &e), e, ERR_FORMAT, "'u8' is u8 (3), expected a text of");
     ASSERT_FAILS(h5_get_string(h, a, "no", 70, &s, &len, &e), e, ERR_FORMAT, "'no' is missing");
     h5_close(h);
-    ASSERT_OK(h5_create(a, &h, &e), e);
+    ASSERT_OK(h5_create(a, 0, &h, &e), e);
     ASSERT_OK(h5_put(h, "x", H5_U8, 1, four, room, &e), e);
     ASSERT_FAILS(h5_put(h, "x", H5_U8, 1, four, room, &e), e, ERR_FORMAT, "'x' is written twice");
     ASSERT_FAILS(h5_put(h, "x/y", H5_U8, 1, four, room, &e), e, ERR_OOM, "'x/y' cannot be written");
@@ -149,10 +149,10 @@ static void files_are_apart(void **state) {
     H5 *writer, *one, *two;
     Image first = everything(a), image;
     int64_t v = 7, got;
-    ASSERT_OK(h5_create(a, &writer, &e), e);
+    ASSERT_OK(h5_create(a, 0, &writer, &e), e);
     ASSERT_OK(h5_put(writer, "v", H5_I64, 0, NULL, &v, &e), e);
     ASSERT_OK(h5_open_image(a, "one", first.data, first.bytes, &one, &e), e);
-    ASSERT_OK(h5_image(writer, a, &image.data, &image.bytes, &e), e);
+    ASSERT_OK(h5_image(writer, &image.data, &image.bytes, &e), e);
     ASSERT_OK(h5_open_image(a, "two", image.data, image.bytes, &two, &e), e);
     assert_false(h5_has(one, "v"));
     assert_false(h5_has(two, "u8"));
@@ -182,9 +182,9 @@ static void chunks(void **state) {
     for (int i = 0; i < 1500000; i++) data[i] = (float)i;
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         size_t n = (size_t)(shapes[i][0] * shapes[i][1] * shapes[i][2]);
-        ASSERT_OK(h5_create(a, &h, &e), e);
+        ASSERT_OK(h5_create(a, 0, &h, &e), e);
         ASSERT_OK(h5_put(h, "big", H5_F32, 3, shapes[i], data, &e), e);
-        ASSERT_OK(h5_image(h, a, &image.data, &image.bytes, &e), e);
+        ASSERT_OK(h5_image(h, &image.data, &image.bytes, &e), e);
         h5_close(h);
         assert_true(image.bytes < n * sizeof(float) + 3000000);
         ASSERT_OK(h5_open_image(a, "t.h5", image.data, image.bytes, &h, &e), e);
