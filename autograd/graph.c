@@ -1,6 +1,8 @@
 /* graph.c: building the graph: nodes, tensors, and running a compiled program. Lifetimes are compile.c's. */
 #include "autograd/graph_internal.h"
 
+#include "base/fault.h"
+
 Status graph_open(Arena *a, DType dt, Graph **out, Err *e) {
     Graph *g;
     TRY(ARENA_NEW(a, 1, g, e));
@@ -69,6 +71,7 @@ void graph_run(Graph *g, const Exec *ex, const Batch *batch) {
     CHECK(batch->T > 0 && batch->T <= g->options.capacity, "a batch of %lld tokens does not fit a graph of %lld",
           (long long)batch->T, (long long)g->options.capacity);
     CHECK(ex->cache == NULL || !g->options.gradients, "a graph with gradients has no cache");
+    bool again = false; /* a forward after the first backward is a recomputed one */
     for (size_t i = 0; i < g->n_instrs; i++) {
         const Instr *in = &g->instrs[i];
         OpIo io = {.ws = g->scratch};
@@ -83,9 +86,13 @@ void graph_run(Graph *g, const Exec *ex, const Batch *batch) {
             io.dout[k] = place(g, in->dout[k]);
             io.temp[k] = place(g, in->temp[k]);
         }
-        if (in->kind == INSTR_BACKWARD)
+        if (in->kind == INSTR_BACKWARD) {
             OPS[in->node->op].backward(ex, batch, in->node, &io);
-        else
-            OPS[in->node->op].forward(ex, batch, in->node, &io);
+            again = true;
+            continue;
+        }
+        Exec other = *ex;
+        if (again && FAULT(recompute_step)) other.step++;
+        OPS[in->node->op].forward(&other, batch, in->node, &io);
     }
 }

@@ -1,6 +1,8 @@
 /* op_attention.c: causal attention over documents of variable length; with a cache, over earlier tokens as well. */
 #include "autograd/graph_internal.h"
 
+#include "base/fault.h"
+
 Status attention_infer(Node *n, Err *e) {
     int64_t q = n->heads * n->head_dim, kv = n->kv_heads * n->head_dim;
     if (n->heads <= 0 || n->kv_heads <= 0 || n->heads % n->kv_heads != 0 || n->in[0]->cols != q ||
@@ -31,16 +33,23 @@ void attention_op_forward(const Exec *ex, const Batch *b, const Node *n, const O
         return;
     }
     Backend bk = *ex->backend;
-    bk.attention_forward(&bk.stream, io->ws, io->out[0], io->stat[0], io->in[0], io->in[1], io->in[2], b->cu_seqlens,
-                         b->n_docs, n->scale, n->window, n->softcap, b->T, n->heads, n->kv_heads, n->head_dim,
+    const int32_t whole[2] = {0, (int32_t)b->T}, *cu_seqlens = b->cu_seqlens;
+    int64_t n_docs = b->n_docs;
+    if (FAULT(packing_leak)) {
+        cu_seqlens = whole;
+        n_docs = 1;
+    }
+    bk.attention_forward(&bk.stream, io->ws, io->out[0], io->stat[0], io->in[0], io->in[1], io->in[2], cu_seqlens,
+                         n_docs, n->scale, n->window, n->softcap, b->T, n->heads, n->kv_heads, n->head_dim,
                          n->out[0]->dt);
 }
 
 void attention_op_backward(const Exec *ex, const Batch *b, const Node *n, const OpIo *io) {
     Backend bk = *ex->backend;
+    float scale = FAULT(gradient) ? 1.1f * n->scale : n->scale;
     bk.attention_backward(&bk.stream, io->ws, io->din[0], io->din[1], io->din[2], io->dout[0], io->out[0], io->stat[0],
-                          io->in[0], io->in[1], io->in[2], b->cu_seqlens, b->n_docs, n->scale, n->window, n->softcap,
-                          b->T, n->heads, n->kv_heads, n->head_dim, n->out[0]->dt);
+                          io->in[0], io->in[1], io->in[2], b->cu_seqlens, b->n_docs, scale, n->window, n->softcap, b->T,
+                          n->heads, n->kv_heads, n->head_dim, n->out[0]->dt);
 }
 
 int64_t attention_op_workspace(const Backend *bk, const Node *n, int64_t T, bool backward, int64_t n_context) {

@@ -275,3 +275,27 @@ Status tokenizer_load(Arena *a, const char *model_path, Tokenizer **out, Err *e)
     arena_close(scratch);
     return st;
 }
+
+static Status hash_file(Arena *a, Hasher *h, const char *folder, const char *name, Err *e) {
+    char *path;
+    FileMap m;
+    TRY(path_join(a, folder, name, &path, e));
+    if (!path_exists(path)) return OK;
+    TRY(file_map(path, &m, e));
+    hasher_add(h, name, strlen(name) + 1);
+    hasher_add(h, m.data, m.size);
+    file_unmap(&m);
+    return OK;
+}
+
+Status tokenizer_files_hash(Arena *scratch, const char *folder, Hash128 *out, Err *e) {
+    static const char *const NAMES[] = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+                                        "generation_config.json"};
+    Hasher *h;
+    ArenaMark mark = arena_mark(scratch);
+    TRY(hasher_open(scratch, &h, e));
+    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) TRY(hash_file(scratch, h, folder, NAMES[i], e));
+    *out = hasher_value(h);
+    arena_reset(scratch, mark);
+    return OK;
+}

@@ -2,11 +2,15 @@
 #ifndef LORAC_TRAIN_TOKENIZER_LOAD_H
 #define LORAC_TRAIN_TOKENIZER_LOAD_H
 
+#include "base/hash.h"
 #include "data/tokenizer.h"
 
 /* Opens the tokenizer of model_path in the arena. A folder holds tokenizer.json and optionally tokenizer_config.json,
  * chat_template.jinja (wins over the config's) and generation_config.json (further end tokens); a tokenizer.json given by
  * its path takes those beside it. ERR_FORMAT / ERR_IO name the file and the key. */
 Status tokenizer_load(Arena *a, const char *model_path, Tokenizer **out, Err *e);
+
+/* XXH3-128 over the names and bytes of those files of a model folder that are there. */
+Status tokenizer_files_hash(Arena *scratch, const char *folder, Hash128 *out, Err *e);
 
 #endif

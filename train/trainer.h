@@ -43,10 +43,13 @@ typedef struct Trainer {
     void *square_ws;
     int64_t steps; /* of the whole run */
     char base_hash[HASH_HEX_BYTES], data_hash[HASH_HEX_BYTES];
+    char tokenizer_hash
+        [HASH_HEX_BYTES];             /* of a model folder's tokenizer files; "" for a GGUF, whose identity has them */
     char parent_hash[HASH_HEX_BYTES]; /* of the adapter in lora_model_dir; "" without one */
     const char *output_dir;
     /* what a checkpoint keeps */
     int64_t step, tokens_seen, trained_seen;
+    double epoch, loss_sum; /* epochs done; sum over steps of mean loss * trained tokens */
     double best_loss;
     int64_t best_step, evals_without_gain; /* best_step -1: none */
     int64_t evaluated_step;                /* the last step whose evaluation is complete, -1: none */
@@ -77,6 +80,10 @@ typedef struct StepResult {
 } StepResult;
 /* One optimizer step; ERR_STOPPED when a stop was requested in it (nothing was changed). */
 Status trainer_step(Trainer *t, StepResult *r, Err *e);
+
+/* The gradient sum (n_params; may be the adapter's tree) and the loss of rows [first, end) of the coming step, as a part of
+ * the whole optimizer batch. A run of 2^k rows that begins at a multiple of 2^k is a subtree of the batch's row tree. */
+Status trainer_gradient(Trainer *t, int64_t first, int64_t end, float *sum, double *loss, Err *e);
 
 /* Writes checkpoint-<step> and the adapter at the top of the output folder. */
 Status trainer_save(Trainer *t, Err *e);

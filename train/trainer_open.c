@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "data/tokenizer.h"
+#include "train/tokenizer_load.h"
 
 #include <string.h>
 
@@ -104,6 +105,9 @@ static Status hash_inputs(Trainer *t, Err *e) {
     hash_hex(h, t->base_hash);
     TRY(dataset_hash(t->save, &t->train, &h, e));
     hash_hex(h, t->data_hash);
+    if (!path_is_folder(t->session.base->path)) return OK;
+    TRY(tokenizer_files_hash(t->save, t->session.base->path, &h, e));
+    hash_hex(h, t->tokenizer_hash);
     return OK;
 }
 

@@ -75,13 +75,16 @@ static Status bad_loss(Trainer *t, const StepPlan *p, const char *what, Err *e) 
          (long long)t->step + 1, what, (long long)t->step);
 }
 
-static Status run_micro_batches(Trainer *t, const StepPlan *p, Err *e) {
+/* The gradient and the losses of rows [first, end) of the step; their place in the row tree is counted from `first`. */
+static Status run_micro_batches(Trainer *t, const StepPlan *p, int64_t first, int64_t end, Err *e) {
     int64_t micro = config_int(t->config, "micro_batch_size");
     memset(t->row_loss, 0, (size_t)p->n_rows * sizeof *t->row_loss);
-    for (int64_t first = 0; first < p->n_rows; first += micro) {
-        int64_t n = p->n_rows - first < micro ? p->n_rows - first : micro;
-        batches_fill(t->batches, t->step, first, n, &t->view);
-        Batch b = batch_of(t, 1.0 / (double)p->n_targets);
+    for (int64_t row = first; row < end; row += micro) {
+        int64_t n = end - row < micro ? end - row : micro;
+        batches_fill(t->batches, t->step, row, n, &t->view);
+        int64_t divisor = FAULT(micro_mean) ? t->view.n_targets * ((p->n_rows + micro - 1) / micro) : p->n_targets;
+        Batch b = batch_of(t, 1.0 / (double)divisor);
+        for (int64_t i = 0; i < n; i++) t->rows[i].index -= first;
         Exec ex = {.backend = &t->session.backend,
                    .adapters = &t->adapter->set,
                    .training = true,
@@ -89,9 +92,20 @@ static Status run_micro_batches(Trainer *t, const StepPlan *p, Err *e) {
                    .step = (uint64_t)t->step};
         graph_run(t->runner.graph, &ex, &b);
         collect_losses(t, &b);
-        if (first == 0 && FAULT(nan_loss)) t->row_loss[0] = NAN;
+        if (row == 0 && FAULT(nan_loss)) t->row_loss[0] = NAN;
         if (stop_requested()) FAIL(e, ERR_STOPPED, "stopped in step %lld", (long long)t->step + 1);
     }
+    return OK;
+}
+
+Status trainer_gradient(Trainer *t, int64_t first, int64_t end, float *sum, double *loss, Err *e) {
+    StepPlan p;
+    Adapter *a = t->adapter;
+    Backend *b = &t->session.backend;
+    batches_step(t->batches, t->step, &p);
+    TRY(run_micro_batches(t, &p, first, end, e));
+    b->tree_fold(&b->stream, sum, a->tree, a->n_params, end - first, a->n_params);
+    *loss = tree_sum(t->row_loss, end - first) / (double)p.n_targets;
     return OK;
 }
 
@@ -100,8 +114,8 @@ static void update(Trainer *t, const StepResult *r) {
     Backend *b = &t->session.backend;
     double most = config_real(t->config, "max_grad_norm");
     double beta1 = config_real(t->config, "adam_beta1"), beta2 = config_real(t->config, "adam_beta2");
-    double clip = 1.0, k = (double)(t->step + 1);
-    if (most > 0.0 && most / (r->grad_norm + 1e-6) < 1.0) clip = most / (r->grad_norm + 1e-6);
+    double clip = FAULT(thread_sum) ? 1.0 + 1e-4 * pool_threads(t->session.pool) : 1.0, k = (double)(t->step + 1);
+    if (most > 0.0 && most / (r->grad_norm + 1e-6) < 1.0) clip *= most / (r->grad_norm + 1e-6);
     b->adamw_step(&b->stream, a->params, a->m, a->v, a->tree, (float)clip, (float)r->learning_rate, (float)beta1,
                   (float)beta2, (float)config_real(t->config, "adam_epsilon"),
                   (float)config_real(t->config, "weight_decay"), 1.0 - pow(beta1, k), 1.0 - pow(beta2, k), a->n_params);
@@ -111,23 +125,21 @@ Status trainer_step(Trainer *t, StepResult *r, Err *e) {
     StepPlan p;
     Adapter *a = t->adapter;
     Backend *b = &t->session.backend;
-    double squares;
+    double squares, loss;
     batches_step(t->batches, t->step, &p);
-    TRY(run_micro_batches(t, &p, e));
-    b->tree_fold(&b->stream, a->tree, a->tree, a->n_params, p.n_rows, a->n_params);
+    TRY(trainer_gradient(t, 0, p.n_rows, a->tree, &loss, e));
     if (FAULT(nan_gradient)) a->tree[a->n_params / 2] = INFINITY;
     b->square_sum(&b->stream, t->square_ws, &squares, a->tree, a->n_params);
     double rate = config_real(t->config, "learning_rate") * t->schedule.factor(&t->schedule, t->step);
-    *r = (StepResult){.loss = tree_sum(t->row_loss, p.n_rows) / (double)p.n_targets,
-                      .grad_norm = sqrt(squares),
-                      .learning_rate = rate,
-                      .tokens = p.n_tokens,
-                      .trained = p.n_targets};
+    *r = (StepResult){
+        .loss = loss, .grad_norm = sqrt(squares), .learning_rate = rate, .tokens = p.n_tokens, .trained = p.n_targets};
     if (!isfinite(r->loss)) return bad_loss(t, &p, "the loss", e);
     if (!isfinite(r->grad_norm)) return bad_loss(t, &p, "the gradient", e);
     update(t, r);
     t->step++;
     t->tokens_seen += r->tokens;
     t->trained_seen += r->trained;
+    t->loss_sum += r->loss * (double)r->trained;
+    t->epoch = p.epoch;
     return adapter_hash(t->save, a, &r->hash, e);
 }
