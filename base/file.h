@@ -64,6 +64,9 @@ Status remove_tree(const char *path, Err *e);
 Status rename_path(const char *from, const char *to, Err *e);
 /* Exchanges two paths in one step (Linux); *done false where the file system cannot, and nothing was changed. */
 Status exchange_paths(const char *a, const char *b, bool *done, Err *e);
+/* Takes the folder for this process until the descriptor in *fd is closed; a folder that another process holds is an error.
+ * File systems without locks give *fd -1: nothing is locked. */
+Status lock_folder(const char *path, int *fd, Err *e);
 /* fsync of a folder, so that a rename inside it is durable. */
 Status sync_folder(const char *path, Err *e);
 /* Names in a folder, sorted bytewise, without "." and "..". */

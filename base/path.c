@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -118,6 +119,17 @@ Status exchange_paths(const char *a, const char *b, bool *done, Err *e) {
     if (!*done && errno != EINVAL && errno != ENOSYS)
         FAIL(e, ERR_IO, "%s: cannot take the place of %s: %s", a, b, strerror(errno));
     return OK;
+}
+
+Status lock_folder(const char *path, int *fd, Err *e) {
+    *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0) return OK; /* writable but not readable: nothing to lock with */
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0) return OK;
+    int code = errno;
+    close(*fd);
+    *fd = -1;
+    if (code != EWOULDBLOCK) return OK;
+    FAIL(e, ERR_IO, "%s: another lorac works in this folder; wait for it, stop it, or name another one", path);
 }
 
 Status sync_folder(const char *path, Err *e) {

@@ -114,7 +114,7 @@ static Status run(Ctx *ctx, const Args *args, bool is_show, Trainer *t, Err *e) 
 Status cmd_data(Ctx *ctx, int argc, char **argv, Err *e) {
     static const ArgSpec SPECS[] = {{"--json", NULL}, {"--row", "N"}};
     Args args;
-    Trainer t = {0};
+    Trainer t = TRAINER_CLOSED;
     TRY(args_parse(ctx->arena, argc, argv, SPECS, 2, ARGS_OVERRIDES, 2, 2, &args, e));
     const char *what = args.positional[0];
     bool is_show = strcmp(what, "show") == 0;

@@ -54,10 +54,15 @@ typedef struct Trainer {
     int64_t best_step, evals_without_gain; /* best_step -1: none */
     int64_t evaluated_step;                /* the last step whose evaluation is complete, -1: none */
     int64_t saved_step;                    /* of the newest checkpoint, -1: none */
+    int lock;                              /* holds output_dir; -1: none */
     double started_s;
     size_t save_bytes;
     MemoryPlan planned; /* as of trainer_open */
 } Trainer;
+
+/* What trainer_close takes when nothing was opened. */
+#define TRAINER_CLOSED                                                                                                 \
+    { .metrics = {.file = {.fd = -1}}, .lock = -1 }
 
 /* plan_only: no output folder is made or read. */
 Status trainer_open(Ctx *ctx, Config *config, bool plan_only, Trainer *t, Err *e);

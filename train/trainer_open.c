@@ -6,6 +6,7 @@
 #include "train/tokenizer_load.h"
 
 #include <string.h>
+#include <unistd.h>
 
 Status trainer_check_config(Trainer *t, Err *e) {
     Config *c = t->config;
@@ -117,7 +118,7 @@ static Status open_session(Ctx *ctx, Config *config, Trainer *t, Err *e) {
     t->config = config;
     t->output_dir = config_string(config, "output_dir");
     t->best_step = t->saved_step = t->evaluated_step = -1;
-    t->metrics.file.fd = -1;
+    t->metrics.file.fd = t->lock = -1;
     t->started_s = clock_s();
     SessionOptions so = {.base = config_string(config, "base_model"),
                          .compute_dtype = config_string(config, "compute_dtype"),
@@ -185,4 +186,5 @@ void trainer_close(Trainer *t) {
     session_close(&t->session);
     arena_close(t->save);
     arena_close(t->host);
+    if (t->lock >= 0) close(t->lock);
 }

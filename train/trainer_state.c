@@ -171,6 +171,7 @@ Status trainer_begin(Trainer *t, Err *e) {
     bool found = false, holds;
     ArenaMark mark = arena_mark(t->save);
     TRY(make_folders(t->output_dir, e));
+    TRY(lock_folder(t->output_dir, &t->lock, e));
     TRY(check_disk(t, e));
     if (resume[0] != 0) {
         TRY(trainer_resume(t, strcmp(resume, "auto") == 0 ? NULL : resume, &found, e));
