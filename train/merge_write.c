@@ -181,5 +181,6 @@ Status merge_publish(MergeJob *job, Err *e) {
     if (path_is_folder(out)) return publish_into(job, e);
     TRY(rename_path(job->target, out, e));
     TRY(path_dirname(job->arena, out, &parent, e));
-    return sync_folder(parent, e);
+    Status st = sync_folder(parent, e);
+    return st == OK ? OK : err_prefix(e, st, "%s", out);
 }

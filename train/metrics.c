@@ -16,8 +16,9 @@ Status metrics_prepare(Arena *a, const char *output_dir, size_t longest_name, Me
 }
 
 Status metrics_open(Arena *scratch, uint64_t keep_bytes, Metrics *m, Err *e) {
-    m->bytes = keep_bytes;
-    return append_open(scratch, m->path, (size_t)keep_bytes, &m->file, e);
+    TRY(append_open(scratch, m->path, (size_t)keep_bytes, &m->file, e));
+    m->bytes = m->file.size;
+    return OK;
 }
 
 static Status put_real(Buf *b, const char *key, double v, Err *e) {
