@@ -46,8 +46,8 @@ typedef struct AppendFile {
     const char *path; /* the caller's */
     uint64_t size;    /* right after append_open */
 } AppendFile;
-/* path must stay; scratch is given back. keep_bytes: a longer file is first cut to that length (0 = start empty; SIZE_MAX = keep all). */
-Status append_open(Arena *scratch, const char *path, size_t keep_bytes, AppendFile *out, Err *e);
+/* path must stay. keep_bytes: a longer file is first cut to that length (0 = start empty; SIZE_MAX = keep all). */
+Status append_open(const char *path, size_t keep_bytes, AppendFile *out, Err *e);
 Status append_write(AppendFile *f, const void *data, size_t bytes, Err *e);
 Status append_sync(AppendFile *f, Err *e);
 void append_close(AppendFile *f);
@@ -73,6 +73,8 @@ Status rename_path(const char *from, const char *to, Err *e);
 Status exchange_paths(const char *a, const char *b, bool *done, Err *e);
 /* fsync of a folder, so that a rename inside it is durable. */
 Status sync_folder(const char *path, Err *e);
+/* sync_folder of the folder that holds path; the message begins with path. */
+Status sync_folder_of(const char *path, Err *e);
 /* Names in a folder, sorted bytewise, without "." and "..". */
 Status list_folder(Arena *a, const char *path, char ***names, size_t *n, Err *e);
 /* Bytes free for this user on the file system that holds path (or its nearest existing parent). */

@@ -14,7 +14,6 @@
 struct AtomicFile {
     int fd; /* -1: committed or aborted */
     char *path, *temp;
-    Arena *arena;
     uint64_t size;
 };
 
@@ -81,7 +80,6 @@ Status atomic_open(Arena *a, const char *path, AtomicFile **out, Err *e) {
     TRY(ARENA_NEW(a, 1, f, e));
     TRY(arena_strdup(a, path, &f->path, e));
     TRY(arena_printf(a, &f->temp, e, "%s.tmp-%d", path, (int)getpid()));
-    f->arena = a;
     remove_left_overs_of(path); /* also of a killed process that had this number */
     FAULT_KILL();
     f->fd = open(f->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -114,15 +112,6 @@ Status atomic_write_at(AtomicFile *f, uint64_t offset, const void *data, size_t 
     return OK;
 }
 
-static Status sync_parent(Arena *a, const char *path, Err *e) {
-    ArenaMark mark = arena_mark(a);
-    char *folder;
-    Status st = path_dirname(a, path, &folder, e);
-    if (st == OK) st = sync_folder(folder, e);
-    arena_reset(a, mark);
-    return st == OK ? OK : err_prefix(e, st, "%s", path);
-}
-
 Status atomic_commit(AtomicFile *f, Err *e) {
     Status st = OK;
     CHECK(f->fd >= 0, "%s: committed twice", f->path);
@@ -131,7 +120,7 @@ Status atomic_commit(AtomicFile *f, Err *e) {
     f->fd = -1;
     if (st == OK) st = rename_path(f->temp, f->path, e);
     temp_done(f, st == OK);
-    return st == OK ? sync_parent(f->arena, f->path, e) : st;
+    return st == OK ? sync_folder_of(f->path, e) : st;
 }
 
 void atomic_abort(AtomicFile *f) {
@@ -152,7 +141,7 @@ Status file_write_atomic(Arena *a, const char *path, const void *data, size_t by
     return st;
 }
 
-Status append_open(Arena *scratch, const char *path, size_t keep_bytes, AppendFile *out, Err *e) {
+Status append_open(const char *path, size_t keep_bytes, AppendFile *out, Err *e) {
     struct stat st;
     out->path = path;
     out->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -167,7 +156,7 @@ Status append_open(Arena *scratch, const char *path, size_t keep_bytes, AppendFi
     int code = errno;
     Status rc = failed ? write_failed(path, code, e) : OK;
     /* a file just made is on disk only when its folder is */
-    if (rc == OK && st.st_size == 0) rc = sync_parent(scratch, path, e);
+    if (rc == OK && st.st_size == 0) rc = sync_folder_of(path, e);
     if (rc != OK) append_close(out);
     return rc;
 }

@@ -133,14 +133,21 @@ void remove_left_overs(const char *folder, const char *base, bool prefix) {
     closedir(dir);
 }
 
-void remove_left_overs_of(const char *path) {
+/* The folder that holds path, with its slash, or "."; false when it does not fit. Gives the name in *name. */
+static bool folder_of(const char *path, char folder[PATH_BYTES], const char **name) {
     const char *slash = strrchr(path, '/');
+    size_t n = slash == NULL ? 1 : (size_t)(slash - path) + 1;
+    if (n >= PATH_BYTES) return false;
+    memcpy(folder, slash == NULL ? "." : path, n);
+    folder[n] = 0;
+    *name = slash == NULL ? path : slash + 1;
+    return true;
+}
+
+void remove_left_overs_of(const char *path) {
     char folder[PATH_BYTES];
-    size_t n = slash == NULL ? 0 : (size_t)(slash - path) + 1;
-    if (n >= sizeof folder - 1) return;
-    memcpy(folder, path, n);
-    memcpy(folder + n, n == 0 ? "." : "", n == 0 ? 2 : 1);
-    remove_left_overs(folder, slash == NULL ? path : slash + 1, false);
+    const char *name;
+    if (folder_of(path, folder, &name)) remove_left_overs(folder, name, false);
 }
 
 Status rename_path(const char *from, const char *to, Err *e) {
@@ -176,6 +183,14 @@ Status sync_folder(const char *path, Err *e) {
     /* some file systems have no fsync for folders */
     if (rc != 0 && code != EINVAL && code != ENOTSUP) FAIL(e, ERR_IO, "%s: cannot be synced: %s", path, strerror(code));
     return OK;
+}
+
+Status sync_folder_of(const char *path, Err *e) {
+    char folder[PATH_BYTES];
+    const char *name;
+    if (!folder_of(path, folder, &name)) FAIL(e, ERR_IO, "%s: the path is too long", path);
+    Status st = sync_folder(folder, e);
+    return st == OK ? OK : err_prefix(e, st, "%s", path);
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }

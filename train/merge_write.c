@@ -176,11 +176,8 @@ static Status publish_into(MergeJob *job, Err *e) {
 }
 
 Status merge_publish(MergeJob *job, Err *e) {
-    char *parent;
     const char *out = job->options->out;
     if (path_is_folder(out)) return publish_into(job, e);
     TRY(rename_path(job->target, out, e));
-    TRY(path_dirname(job->arena, out, &parent, e));
-    Status st = sync_folder(parent, e);
-    return st == OK ? OK : err_prefix(e, st, "%s", out);
+    return sync_folder_of(out, e);
 }

@@ -14,7 +14,7 @@ static Status sources_of(Trainer *t, const char *list, DataSource **out, int *n,
         DataSource *s = &(*out)[i];
         s->path = config_dataset(t->config, list, i, "path");
         s->type = config_dataset(t->config, list, i, "type");
-        s->where = config_dataset_where(t->config, list, i, "type");
+        TRY(config_dataset_where(t->config, list, i, "type", &s->where, e));
         for (int f = 0; f < FIELD_COUNT; f++) {
             char key[64];
             snprintf(key, sizeof key, "field_%s", FIELD_NAMES[f]);

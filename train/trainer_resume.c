@@ -133,7 +133,7 @@ static Status go_on_from(Trainer *t, const char *folder, Err *e) {
     if (st == OK) st = read_state(t, f, folder, &metrics_bytes, e);
     state_close(f);
     TRY(st);
-    TRY(metrics_open(t->save, (uint64_t)metrics_bytes, &t->metrics, e));
+    TRY(metrics_open((uint64_t)metrics_bytes, &t->metrics, e));
     if (t->metrics.bytes < (uint64_t)metrics_bytes)
         log_warn(&t->ctx->log, "%s: %lld bytes of the lines up to %s are missing", t->metrics.path,
                  (long long)((uint64_t)metrics_bytes - t->metrics.bytes), folder);

@@ -204,7 +204,7 @@ Status trainer_begin(Trainer *t, Err *e) {
     }
     if (!found) {
         TRY(clear_run(t, e));
-        TRY(metrics_open(t->save, 0, &t->metrics, e));
+        TRY(metrics_open(0, &t->metrics, e));
     }
     TRY(write_resolved(t, e));
     arena_reset(t->save, mark);
