@@ -163,12 +163,12 @@ static void failed_writes(void **state) {
     assert_int_equal(mkdir(gone, 0700), 0);
     ASSERT_OK(atomic_open(a, support_path(a, gone, "x"), &f, &e), e);
     ASSERT_OK(remove_tree(gone, &e), e);
-    ASSERT_FAILS(atomic_commit(f, &e), e, ERR_IO, "cannot be renamed to");
+    ASSERT_FAILS(atomic_commit(f, &e), e, ERR_IO, "gone/x: cannot get its name");
     atomic_abort(f);
     /* a folder comes into the way: the temporary file goes */
     ASSERT_OK(atomic_open(a, gone, &f, &e), e);
     assert_int_equal(mkdir(gone, 0700), 0);
-    ASSERT_FAILS(atomic_commit(f, &e), e, ERR_IO, "cannot be renamed to");
+    ASSERT_FAILS(atomic_commit(f, &e), e, ERR_IO, "gone: cannot get its name");
     ASSERT_OK(remove_tree(gone, &e), e);
     assert_content(a, path, "old");
     assert_int_equal(entries(a, dir), 2);

@@ -112,7 +112,7 @@ echo "ulimit -f: $limits limits"
 fill() { # FOLDER KIB_LEFT: writes until so much is left
     local free
     free=$(df --output=avail -k "$1" | tail -1)
-    head -c $(((free - $2) * 1024)) /dev/zero >"$1/filler"
+    head -c $(((free - $2) * 1024)) /dev/zero >"$1/filler" 2>/dev/null
 }
 small_disk() {
     local disk=$dir/disk code pid
