@@ -68,7 +68,7 @@ static void block_free(Block *b) {
 }
 
 static Status open_any(Arena **out, const char *name, size_t bytes, bool fixed, Err *e) {
-    Arena *a = calloc(1, sizeof *a);
+    Arena *a = FAULT(alloc) ? NULL : calloc(1, sizeof *a);
     if (a == NULL) FAIL(e, ERR_OOM, "out of memory: cannot open arena '%s'", name);
     a->name = name;
     a->next_block = FIRST_BLOCK;

@@ -3,6 +3,7 @@
 #include "base/fault.h"
 
 #ifdef LORAC_FAULTS
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -53,11 +54,24 @@ static bool chosen(const char *name, long long *from, long long *to) {
     return found;
 }
 
+static void note(FaultId id, long long now, bool strikes) {
+    const char *path = getenv("LORAC_FAULT_LOG");
+    char text[64];
+    if (path == NULL) return;
+    int n = snprintf(text, sizeof text, "%s %lld%s\n", NAMES[id], now, strikes ? " struck" : "");
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0) return;
+    if (write(fd, text, (size_t)n) != n) fputs("LORAC_FAULT_LOG cannot be written\n", stderr);
+    close(fd);
+}
+
 bool fault_hit(FaultId id) {
     long long from, to, now;
     if (!chosen(NAMES[id], &from, &to)) return false;
     now = atomic_fetch_add(&passed[id], 1) + 1;
-    return now >= from && now <= to;
+    bool strikes = now >= from && now <= to;
+    note(id, now, strikes);
+    return strikes;
 }
 
 void fault_kill(void) {

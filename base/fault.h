@@ -2,7 +2,9 @@
  *
  * LORAC_FAULT="NAME" plants a fault of faults.def at each of its places; "NAME=N" at the N-th time (from 1) such a place
  * is passed in this process; "NAME=N+" from the N-th time on. Several are separated by commas. An unknown name ends the
- * program with a message, so that a test with a misspelt fault cannot pass. */
+ * program with a message, so that a test with a misspelt fault cannot pass.
+ * LORAC_FAULT_LOG=FILE appends "NAME N" for each passage of a chosen fault, and "NAME N struck" where it strikes: a test
+ * learns from an undisturbed run (NAME=999999999) how many passages there are. */
 #ifndef LORAC_BASE_FAULT_H
 #define LORAC_BASE_FAULT_H
 

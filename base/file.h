@@ -2,7 +2,8 @@
  *
  * A mapped file that shrinks while in use raises SIGBUS, which signals.c turns into a clear message. Writing goes to
  * a temporary name in the same folder (NAME.tmp-PID), is synced, renamed over the final name, and the folder is synced;
- * on any failure the temporary file is removed and the old file is untouched. */
+ * on any failure the temporary file is removed and the old file is untouched. What a killed process left there is removed
+ * by the next one that writes NAME. */
 #ifndef LORAC_BASE_FILE_H
 #define LORAC_BASE_FILE_H
 
@@ -43,9 +44,10 @@ Status file_write_atomic(Arena *a, const char *path, const void *data, size_t by
 typedef struct AppendFile {
     int fd;
     const char *path; /* the caller's */
+    uint64_t size;    /* right after append_open */
 } AppendFile;
-/* path must stay; scratch is given back. keep_bytes: a longer file is first cut to that length (0 = start empty; SIZE_MAX = keep all). */
-Status append_open(Arena *scratch, const char *path, size_t keep_bytes, AppendFile *out, Err *e);
+/* path must stay. keep_bytes: a longer file is first cut to that length (0 = start empty; SIZE_MAX = keep all). */
+Status append_open(const char *path, size_t keep_bytes, AppendFile *out, Err *e);
 Status append_write(AppendFile *f, const void *data, size_t bytes, Err *e);
 Status append_sync(AppendFile *f, Err *e);
 void append_close(AppendFile *f);
@@ -60,6 +62,11 @@ Status path_dirname(Arena *a, const char *path, char **out, Err *e);
 Status make_folders(const char *path, Err *e);
 /* Removes a file or a folder tree; missing is OK. Never follows symbolic links. Refuses "/", "." and "..". */
 Status remove_tree(const char *path, Err *e);
+/* Removes what killed processes left in the folder: BASE.tmp-PID (and what follows it, as in BASE.tmp-PID-old) where no
+ * process PID runs or PID is this one. prefix: BASE only has to begin with `base`. What cannot be removed stays. */
+void remove_left_overs(const char *folder, const char *base, bool prefix);
+/* The same for the file or folder of that path. */
+void remove_left_overs_of(const char *path);
 /* rename(2): `to` is replaced whole, never half. */
 Status rename_path(const char *from, const char *to, Err *e);
 /* Exchanges two paths in one step (Linux); *done false where the file system cannot, and nothing was changed. */
@@ -69,6 +76,8 @@ Status exchange_paths(const char *a, const char *b, bool *done, Err *e);
 Status lock_folder(const char *path, int *fd, Err *e);
 /* fsync of a folder, so that a rename inside it is durable. */
 Status sync_folder(const char *path, Err *e);
+/* sync_folder of the folder that holds path; the message begins with path. */
+Status sync_folder_of(const char *path, Err *e);
 /* Names in a folder, sorted bytewise, without "." and "..". */
 Status list_folder(Arena *a, const char *path, char ***names, size_t *n, Err *e);
 /* Bytes free for this user on the file system that holds path (or its nearest existing parent). */

@@ -1,6 +1,7 @@
 /* file_map.c: reading files: mappings and small whole files. See file.h. */
 #include "base/file.h"
 
+#include "base/fault.h"
 #include "base/signals.h"
 
 #include <errno.h>
@@ -60,7 +61,7 @@ Status file_map(const char *path, FileMap *out, Err *e) {
     int code = errno;
     close(fd);
     if (p == MAP_FAILED) FAIL(e, ERR_IO, "%s: cannot be mapped (%zu bytes): %s", path, size, strerror(code));
-    char *copy = strdup(path);
+    char *copy = FAULT(alloc) ? NULL : strdup(path);
     if (copy == NULL) {
         if (p != NULL) munmap(p, size);
         FAIL(e, ERR_OOM, "out of memory: %s cannot be opened", path);

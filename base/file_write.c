@@ -2,6 +2,7 @@
 #include "base/file.h"
 
 #include "base/fault.h"
+#include "base/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,6 @@
 struct AtomicFile {
     int fd; /* -1: committed or aborted */
     char *path, *temp;
-    Arena *arena;
     uint64_t size;
 };
 
@@ -67,18 +67,26 @@ static Status check_replaceable(const char *path, Err *e) {
          S_ISDIR(st.st_mode) ? "a folder" : "a pipe or a device");
 }
 
+/* The temporary file has its final name, or is to go. */
+static void temp_done(AtomicFile *f, bool renamed) {
+    FAULT_KILL();
+    if (!renamed) unlink(f->temp);
+    signals_temp_remove(f->temp);
+}
+
 Status atomic_open(Arena *a, const char *path, AtomicFile **out, Err *e) {
     AtomicFile *f;
     TRY(check_replaceable(path, e));
     TRY(ARENA_NEW(a, 1, f, e));
     TRY(arena_strdup(a, path, &f->path, e));
     TRY(arena_printf(a, &f->temp, e, "%s.tmp-%d", path, (int)getpid()));
-    f->arena = a;
-    unlink(f->temp); /* of a killed process that had this number */
+    remove_left_overs_of(path); /* also of a killed process that had this number */
+    FAULT_KILL();
     f->fd = open(f->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (f->fd < 0 && errno == ENOENT)
         FAIL(e, ERR_IO, "%s: cannot be created: its folder does not exist; make it first", path);
     if (f->fd < 0) FAIL(e, ERR_IO, "%s: cannot be created: %s", f->temp, strerror(errno));
+    signals_temp_add(f->temp);
     *out = f;
     return OK;
 }
@@ -104,15 +112,6 @@ Status atomic_write_at(AtomicFile *f, uint64_t offset, const void *data, size_t 
     return OK;
 }
 
-static Status sync_parent(Arena *a, const char *path, Err *e) {
-    ArenaMark mark = arena_mark(a);
-    char *folder;
-    Status st = path_dirname(a, path, &folder, e);
-    if (st == OK) st = sync_folder(folder, e);
-    arena_reset(a, mark);
-    return st;
-}
-
 Status atomic_commit(AtomicFile *f, Err *e) {
     Status st = OK;
     CHECK(f->fd >= 0, "%s: committed twice", f->path);
@@ -120,18 +119,15 @@ Status atomic_commit(AtomicFile *f, Err *e) {
     if (close(f->fd) != 0 && errno != EINTR && st == OK) st = write_failed(f->path, errno, e);
     f->fd = -1;
     if (st == OK) st = rename_path(f->temp, f->path, e);
-    if (st != OK) {
-        unlink(f->temp);
-        return st;
-    }
-    return sync_parent(f->arena, f->path, e);
+    temp_done(f, st == OK);
+    return st == OK ? sync_folder_of(f->path, e) : st;
 }
 
 void atomic_abort(AtomicFile *f) {
     if (f == NULL || f->fd < 0) return;
     close(f->fd);
     f->fd = -1;
-    unlink(f->temp);
+    temp_done(f, false);
 }
 
 Status file_write_atomic(Arena *a, const char *path, const void *data, size_t bytes, Err *e) {
@@ -145,18 +141,22 @@ Status file_write_atomic(Arena *a, const char *path, const void *data, size_t by
     return st;
 }
 
-Status append_open(Arena *scratch, const char *path, size_t keep_bytes, AppendFile *out, Err *e) {
+Status append_open(const char *path, size_t keep_bytes, AppendFile *out, Err *e) {
     struct stat st;
     out->path = path;
     out->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (out->fd < 0) FAIL(e, ERR_IO, "%s: cannot be opened for writing: %s", path, strerror(errno));
     bool failed = fstat(out->fd, &st) != 0;
-    if (!failed && keep_bytes != SIZE_MAX && (size_t)st.st_size > keep_bytes)
+    out->size = failed ? 0 : (uint64_t)st.st_size;
+    if (!failed && out->size > keep_bytes) {
+        FAULT_KILL();
+        out->size = keep_bytes;
         failed = ftruncate(out->fd, (off_t)keep_bytes) != 0;
+    }
     int code = errno;
     Status rc = failed ? write_failed(path, code, e) : OK;
     /* a file just made is on disk only when its folder is */
-    if (rc == OK && st.st_size == 0) rc = sync_parent(scratch, path, e);
+    if (rc == OK && st.st_size == 0) rc = sync_folder_of(path, e);
     if (rc != OK) append_close(out);
     return rc;
 }

@@ -3,12 +3,22 @@
 
 #include "base/fault.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+
+void log_guard_streams(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+        /* opened the wrong way round: it has the lowest free number, which is fd */
+        if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) open("/", O_RDONLY);
+    }
+}
 
 void log_open(Log *log, bool quiet) {
     struct winsize size;
@@ -75,6 +85,11 @@ double clock_s(void) {
     clock_gettime(CLOCK_MONOTONIC, &t);
     if (FAULT(clock_back)) t.tv_sec -= 3600;
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double clock_since(double begin) {
+    double s = clock_s() - begin;
+    return s > 0.0 ? s : 0.0;
 }
 
 /* A "VmXXX:  N kB" line of /proc/self/status, in bytes. */

@@ -19,6 +19,9 @@ typedef struct Log {
     bool bar_open; /* a bar line is drawn and must be ended before other text */
 } Log;
 
+/* A standard stream that was closed at start becomes one on which reading and writing fail, so that no file opened later
+ * gets its number and takes what is meant for the person. Called once, by main, before anything is opened. */
+void log_guard_streams(void);
 /* Looks at the terminal and NO_COLOR once. */
 void log_open(Log *log, bool quiet);
 void log_note(Log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -29,6 +32,8 @@ void log_bar_end(Log *log);
 
 /* Seconds on the monotonic clock. */
 double clock_s(void);
+/* Seconds since clock_s() gave `begin`; 0 where the clock went back. */
+double clock_since(double begin);
 /* Resident memory of this process now / its peak, in bytes (/proc/self/status; 0 when unknown). */
 uint64_t rss_bytes(void);
 uint64_t rss_peak_bytes(void);

@@ -7,6 +7,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +51,7 @@ Status make_folders(const char *path, Err *e) {
         if (*p != '/' && *p != 0) continue;
         char keep = *p;
         *p = 0;
+        FAULT_KILL();
         if (mkdir(text, 0777) != 0 && errno != EEXIST && !path_is_folder(text))
             FAIL(e, ERR_IO, "%s: the folder cannot be made: %s", text, strerror(errno));
         if (!path_is_folder(text)) FAIL(e, ERR_IO, "%s: is a file, a folder is needed there", text);
@@ -88,6 +91,7 @@ static Status remove_at(int parent, const char *name, const char *shown, int dep
     }
     closedir(dir);
     TRY(st);
+    FAULT_KILL();
     if (unlinkat(parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
         FAIL(e, ERR_IO, "%s: cannot be removed: %s", shown, strerror(errno));
     return OK;
@@ -105,6 +109,48 @@ Status remove_tree(const char *path, Err *e) {
     return remove_at(AT_FDCWD, text, path, 0, e);
 }
 
+/* True for BASE.tmp-PID... of a process that is gone, or of this one. */
+static bool is_left_over(const char *name, const char *base, bool prefix) {
+    static const char MARK[] = ".tmp-";
+    size_t n = strlen(base), digits;
+    const char *mark = strstr(name, MARK);
+    if (mark == NULL || strncmp(name, base, n) != 0 || (size_t)(mark - name) < n) return false;
+    if (!prefix && mark != name + n) return false;
+    const char *number = mark + sizeof MARK - 1;
+    digits = strspn(number, "0123456789");
+    if (digits == 0 || digits > 10 || strchr("-.", number[digits]) == NULL) return false;
+    long long pid = strtoll(number, NULL, 10);
+    if (pid < 1 || pid > INT_MAX || pid == getpid()) return pid >= 1;
+    return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+void remove_left_overs(const char *folder, const char *base, bool prefix) {
+    DIR *dir = opendir(folder);
+    const char *name;
+    if (dir == NULL) return;
+    while (next_name(dir, folder, &name, NULL) == OK && name != NULL) {
+        if (is_left_over(name, base, prefix)) (void)remove_at(dirfd(dir), name, name, 0, NULL);
+    }
+    closedir(dir);
+}
+
+/* The folder that holds path, with its slash, or "."; false when it does not fit. Gives the name in *name. */
+static bool folder_of(const char *path, char folder[PATH_BYTES], const char **name) {
+    const char *slash = strrchr(path, '/');
+    size_t n = slash == NULL ? 1 : (size_t)(slash - path) + 1;
+    if (n >= PATH_BYTES) return false;
+    memcpy(folder, slash == NULL ? "." : path, n);
+    folder[n] = 0;
+    *name = slash == NULL ? path : slash + 1;
+    return true;
+}
+
+void remove_left_overs_of(const char *path) {
+    char folder[PATH_BYTES];
+    const char *name;
+    if (folder_of(path, folder, &name)) remove_left_overs(folder, name, false);
+}
+
 Status rename_path(const char *from, const char *to, Err *e) {
     FAULT_KILL();
     bool fails = FAULT(rename);
@@ -115,9 +161,10 @@ Status rename_path(const char *from, const char *to, Err *e) {
 
 Status exchange_paths(const char *a, const char *b, bool *done, Err *e) {
     FAULT_KILL();
-    *done = renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
-    if (!*done && errno != EINVAL && errno != ENOSYS)
-        FAIL(e, ERR_IO, "%s: cannot take the place of %s: %s", a, b, strerror(errno));
+    bool fails = FAULT(rename);
+    *done = !fails && renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
+    if (!*done && (fails || (errno != EINVAL && errno != ENOSYS)))
+        FAIL(e, ERR_IO, "%s: cannot take the place of %s: %s", a, b, strerror(fails ? EIO : errno));
     return OK;
 }
 
@@ -138,14 +185,24 @@ Status sync_folder(const char *path, Err *e) {
     if (fd < 0 && errno == EACCES) return OK;
     if (fd < 0) FAIL(e, ERR_IO, "%s: the folder cannot be opened: %s", path, strerror(errno));
     int rc, code;
+    FAULT_KILL();
     do {
-        rc = fsync(fd);
-        code = errno;
+        bool fails = FAULT(sync);
+        rc = fails ? -1 : fsync(fd);
+        code = fails ? EIO : errno;
     } while (rc != 0 && code == EINTR);
     close(fd);
     /* some file systems have no fsync for folders */
     if (rc != 0 && code != EINVAL && code != ENOTSUP) FAIL(e, ERR_IO, "%s: cannot be synced: %s", path, strerror(code));
     return OK;
+}
+
+Status sync_folder_of(const char *path, Err *e) {
+    char folder[PATH_BYTES];
+    const char *name;
+    if (!folder_of(path, folder, &name)) FAIL(e, ERR_IO, "%s: the path is too long", path);
+    Status st = sync_folder(folder, e);
+    return st == OK ? OK : err_prefix(e, st, "%s", path);
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAPS_MAX = 1024, NAME_BYTES = 256 };
+enum { MAPS_MAX = 1024, TEMPS_MAX = 64, NAME_BYTES = 256 };
 
 typedef struct MapEntry {
     atomic_uintptr_t start; /* 0: free */
@@ -23,6 +23,7 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_POINTER_LOCK_FREE == 2, "a si
 static atomic_int stops;
 static atomic_bool unnamed_maps; /* the table was full once */
 static MapEntry maps[MAPS_MAX];
+static _Atomic(const char *) temps[TEMPS_MAX]; /* NULL: free */
 
 static void say(const char *s) {
     size_t n = strlen(s);
@@ -34,9 +35,17 @@ static void say(const char *s) {
     }
 }
 
+static void remove_temps(void) {
+    for (int i = 0; i < TEMPS_MAX; i++) {
+        const char *path = atomic_load(&temps[i]);
+        if (path != NULL) unlink(path);
+    }
+}
+
 static void on_stop(int signal) {
     (void)signal;
     if (atomic_fetch_add(&stops, 1) > 0) {
+        remove_temps();
         say("\nstopped at once: the last checkpoint stands\n");
         _exit(130);
     }
@@ -46,6 +55,7 @@ static void on_bus(int signal, siginfo_t *info, void *context) {
     (void)signal, (void)context;
     uintptr_t at = (uintptr_t)info->si_addr;
     const char *name = atomic_load(&unnamed_maps) ? "a mapped file" : NULL;
+    remove_temps();
     for (int i = 0; i < MAPS_MAX; i++) {
         uintptr_t start = atomic_load(&maps[i].start);
         if (start != 0 && at >= start && at - start < atomic_load(&maps[i].bytes)) name = maps[i].name;
@@ -99,5 +109,19 @@ void signals_map_remove(const void *start) {
         atomic_store(&maps[i].bytes, 0);
         atomic_store(&maps[i].start, 0);
         return;
+    }
+}
+
+void signals_temp_add(const char *path) {
+    for (int i = 0; i < TEMPS_MAX; i++) {
+        const char *none = NULL;
+        if (atomic_compare_exchange_strong(&temps[i], &none, path)) return;
+    }
+}
+
+void signals_temp_remove(const char *path) {
+    for (int i = 0; i < TEMPS_MAX; i++) {
+        const char *mine = path;
+        if (atomic_compare_exchange_strong(&temps[i], &mine, NULL)) return;
     }
 }

@@ -172,10 +172,6 @@ static int64_t step_of(const char *name) {
     return name[prefix] == '0' && len > prefix + 1 ? -1 : step;
 }
 
-static bool is_temporary(const char *name) {
-    return strncmp(name, FOLDER_PREFIX, sizeof FOLDER_PREFIX - 1) == 0 && strstr(name, ".tmp-") != NULL;
-}
-
 static int newest_first(const void *pa, const void *pb) {
     int64_t a = *(const int64_t *)pa, b = *(const int64_t *)pb;
     return (a < b) - (a > b);
@@ -200,23 +196,28 @@ Status state_list(Arena *a, const char *output_dir, int64_t **steps, size_t *n, 
     return OK;
 }
 
+void state_remove_left_overs(const char *output_dir) { remove_left_overs(output_dir, FOLDER_PREFIX, true); }
+
+Status state_remove(Arena *a, const char *output_dir, int64_t step, Err *e) {
+    char *path, *temporary;
+    TRY(state_folder(a, output_dir, step, &path, e));
+    TRY(arena_printf(a, &temporary, e, "%s.tmp-%ld", path, (long)getpid()));
+    if (!path_exists(path)) return OK;
+    TRY(remove_tree(temporary, e));
+    TRY(rename_path(path, temporary, e));
+    return remove_tree(temporary, e);
+}
+
 /* Removes what is beyond the limit, oldest first, and left-over temporary folders. */
 static Status clean_listed(Arena *a, const char *output_dir, int64_t newest, int64_t limit, Err *e) {
     int64_t *steps;
-    char **names, *path;
-    size_t n, count;
-    TRY(list_folder(a, output_dir, &names, &count, e));
-    for (size_t i = 0; i < count; i++) {
-        if (!is_temporary(names[i])) continue;
-        TRY(path_join(a, output_dir, names[i], &path, e));
-        TRY(remove_tree(path, e));
-    }
+    size_t n;
+    state_remove_left_overs(output_dir);
     if (limit <= 0) return OK;
     TRY(state_list(a, output_dir, &steps, &n, e));
     for (size_t i = n; i-- > 0 && n > (size_t)limit;) {
         if (steps[i] == newest) continue;
-        TRY(state_folder(a, output_dir, steps[i], &path, e));
-        TRY(remove_tree(path, e));
+        TRY(state_remove(a, output_dir, steps[i], e));
         n--;
     }
     return OK;

@@ -57,11 +57,18 @@ Status state_save(Arena *scratch, const char *output_dir, const TrainState *s, i
 /* Bytes of scratch that state_save takes at most for a state of these sizes (its data may be NULL). */
 size_t state_save_bytes(const TrainState *s);
 
+/* Removes the temporary folders of processes that were killed while saving. */
+void state_remove_left_overs(const char *output_dir);
+
 /* Steps of the checkpoint-N folders in output_dir, newest (largest N) first. A missing output_dir gives none. They are
  * not opened: the newest valid one is the first that state_open accepts. */
 Status state_list(Arena *a, const char *output_dir, int64_t **steps, size_t *n, Err *e);
 /* output_dir/checkpoint-<step> in the arena. */
 Status state_folder(Arena *a, const char *output_dir, int64_t step, char **out, Err *e);
+
+/* Removes output_dir/checkpoint-<step>, which has another name before its first file goes: whoever is killed here leaves a
+ * whole checkpoint or none. A missing one is OK. */
+Status state_remove(Arena *a, const char *output_dir, int64_t step, Err *e);
 
 typedef struct StateFile StateFile;
 /* Opens a checkpoint folder. ERR_FORMAT when the sum, the format or the version is not right; ERR_IO when it cannot be

@@ -184,10 +184,10 @@ static const char *place_text(const Config *c, Place p) {
     return text;
 }
 
-const char *config_dataset_where(const Config *c, const char *list, int64_t i, const char *field) {
+Status config_dataset_where(const Config *c, const char *list, int64_t i, const char *field, const char **out, Err *e) {
     int index;
     const DatasetEntry *entry = entry_of(c, list, i, field, &index);
-    return place_text(c, entry->fields[index] != NULL ? entry->places[index] : entry->place);
+    return config_place(c, entry->fields[index] != NULL ? entry->places[index] : entry->place, out, e);
 }
 
 bool config_is_set(const Config *c, const char *key) { return value_of(c, key, ~0u)->place.origin != FROM_DEFAULT; }

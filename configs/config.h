@@ -33,7 +33,7 @@ int64_t config_interval(const Config *c, const char *key, int64_t total_steps);
 int64_t config_datasets(const Config *c, const char *list);
 const char *config_dataset(const Config *c, const char *list, int64_t i, const char *field);
 /* Where a field was given (like config_where), for DataSource.where; of the entry when the field was not given. */
-const char *config_dataset_where(const Config *c, const char *list, int64_t i, const char *field);
+Status config_dataset_where(const Config *c, const char *list, int64_t i, const char *field, const char **out, Err *e);
 
 /* True when the file or an override gave the key. */
 bool config_is_set(const Config *c, const char *key);

@@ -31,9 +31,16 @@ typedef struct PieceList {
     size_t n, cap;
 } PieceList;
 
+/* Where PCRE2's memory comes from; it lives as long as what PCRE2 makes with it. */
+typedef struct Memory {
+    Arena *arena;
+    bool out; /* a request failed */
+} Memory;
+
 struct PretokRun {
     const Pretok *pretok;
     Arena *arena;
+    Memory *memory;
     pcre2_match_data *match;
     pcre2_match_context *limits;
     uint8_t *kinds;
@@ -41,12 +48,23 @@ struct PretokRun {
     PieceList lists[2];
 };
 
-static void *arena_malloc(size_t bytes, void *arena) {
+static void *arena_malloc(size_t bytes, void *memory) {
+    Memory *m = memory;
     void *p = NULL;
-    return arena_alloc(arena, bytes, 1, &p, NULL) == OK ? p : NULL;
+    if (arena_alloc(m->arena, bytes, 1, &p, NULL) == OK) return p;
+    m->out = true;
+    return NULL;
 }
 
-static void arena_free(void *p, void *arena) { (void)p, (void)arena; }
+static void arena_free(void *p, void *memory) { (void)p, (void)memory; }
+
+static Status open_memory(Arena *a, Memory **m, pcre2_general_context **context, Err *e) {
+    TRY(ARENA_NEW(a, 1, *m, e));
+    (*m)->arena = a;
+    *context = pcre2_general_context_create(arena_malloc, arena_free, *m);
+    if (*context == NULL) FAIL(e, ERR_OOM, "out of memory for a pre-tokenizer");
+    return OK;
+}
 
 /* ---- compiling ---------------------------------------------------------------------------------------------------- */
 
@@ -54,20 +72,26 @@ static Status compile_step(Arena *a, const Regex *regex, const KindMap *kinds, c
                            Err *e) {
     Buf pattern = {.arena = a};
     TRY(regex_emit(regex, kinds, &pattern, e));
-    pcre2_general_context *memory = pcre2_general_context_create(arena_malloc, arena_free, a);
-    pcre2_compile_context *context = memory != NULL ? pcre2_compile_context_create(memory) : NULL;
+    Memory *memory;
+    pcre2_general_context *general;
+    TRY(open_memory(a, &memory, &general, e));
+    pcre2_compile_context *context = pcre2_compile_context_create(general);
     if (context == NULL) FAIL(e, ERR_OOM, "out of memory compiling a pre-tokenizer's pattern");
     int code = 0;
     size_t at = 0;
     out->code =
         pcre2_compile((PCRE2_SPTR)pattern.data, pattern.len, PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, &code, &at, context);
+    if (out->code != NULL) out->jit = pcre2_jit_compile(out->code, PCRE2_JIT_COMPLETE) == 0;
+    if (memory->out) {
+        pcre2_code_free(out->code);
+        FAIL(e, ERR_OOM, "out of memory compiling a pre-tokenizer's pattern");
+    }
     if (out->code == NULL) {
         char why[128] = "";
         pcre2_get_error_message(code, (PCRE2_UCHAR *)why, sizeof why);
         FAIL(e, ERR_FORMAT, "pattern \"%.*s\": %s", (int)(spec->pattern.len < 200 ? spec->pattern.len : 200),
              spec->pattern.s, why);
     }
-    out->jit = pcre2_jit_compile(out->code, PCRE2_JIT_COMPLETE) == 0;
     out->behavior = spec->behavior;
     out->invert = spec->invert;
     return OK;
@@ -112,9 +136,10 @@ Status pretok_begin(const Pretok *p, Arena *scratch, PretokRun **out, Err *e) {
     TRY(ARENA_NEW(scratch, 1, r, e));
     r->pretok = p;
     r->arena = scratch;
-    pcre2_general_context *memory = pcre2_general_context_create(arena_malloc, arena_free, scratch);
-    r->match = memory != NULL ? pcre2_match_data_create(1, memory) : NULL;
-    r->limits = memory != NULL ? pcre2_match_context_create(memory) : NULL;
+    pcre2_general_context *general;
+    TRY(open_memory(scratch, &r->memory, &general, e));
+    r->match = pcre2_match_data_create(1, general);
+    r->limits = pcre2_match_context_create(general);
     if (r->match == NULL || r->limits == NULL) FAIL(e, ERR_OOM, "out of memory for a pre-tokenizer");
     pcre2_set_match_limit(r->limits, MATCH_LIMIT);
     pcre2_set_heap_limit(r->limits, HEAP_LIMIT_KIB);
@@ -130,6 +155,7 @@ static Status search(PretokRun *r, const Step *s, const uint8_t *kinds, size_t n
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT) rc = pcre2_match(s->code, kinds, n, at, PCRE2_NO_JIT, r->match, r->limits);
     *found = rc >= 0;
     if (rc == PCRE2_ERROR_NOMATCH) return OK;
+    if (r->memory->out) FAIL(e, ERR_OOM, "out of memory for a pre-tokenizer");
     if (rc < 0) {
         char why[128] = "";
         pcre2_get_error_message(rc, (PCRE2_UCHAR *)why, sizeof why);

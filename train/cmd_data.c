@@ -106,8 +106,12 @@ static Status run(Ctx *ctx, const Args *args, bool is_show, Trainer *t, Err *e) 
     file.n_positional--;
     TRY(load_run_config(ctx, &file, false, &config, e));
     TRY(trainer_open_data(ctx, config, !is_show, t, e));
-    if (is_show && t->tokenizer == NULL) /* rows of ids: their text is shown where the base has a tokenizer */
-        (void)tokenizer_load(ctx->arena, config_string(config, "base_model"), &t->tokenizer, NULL);
+    if (is_show && t->tokenizer == NULL) { /* rows of ids: their text is shown where the base has a tokenizer */
+        Err none;
+        Status st = tokenizer_load(ctx->arena, config_string(config, "base_model"), &t->tokenizer, &none);
+        if (st == ERR_OOM) *e = none;
+        if (st == ERR_OOM) return st;
+    }
     return is_show ? show(t, args, e) : stats(t, e);
 }
 

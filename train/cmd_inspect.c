@@ -187,9 +187,11 @@ static Status inspect_jsonl(const Inspect *in, Err *e) {
     return st;
 }
 
-static bool has_file(const Inspect *in, const char *name) {
+static Status has_file(const Inspect *in, const char *name, bool *has, Err *e) {
     char *path;
-    return path_join(in->ctx->arena, in->path, name, &path, NULL) == OK && path_exists(path);
+    TRY(path_join(in->ctx->arena, in->path, name, &path, e));
+    *has = path_exists(path);
+    return OK;
 }
 
 static Status inspect_file(const Inspect *in, Err *e) {
@@ -214,7 +216,8 @@ Status cmd_inspect(Ctx *ctx, int argc, char **argv, Err *e) {
                   .tensors = args_has(&args, "--tensors"),
                   .full_hash = args_has(&args, "--full-hash")};
     if (!path_is_folder(in.path)) return inspect_file(&in, e);
-    if (has_file(&in, "state.h5")) return inspect_state(&in, e);
-    if (has_file(&in, "adapter_config.json")) return inspect_adapter(&in, e);
-    return inspect_model(&in, e);
+    bool state, adapter;
+    TRY(has_file(&in, "state.h5", &state, e));
+    TRY(has_file(&in, "adapter_config.json", &adapter, e));
+    return state ? inspect_state(&in, e) : adapter ? inspect_adapter(&in, e) : inspect_model(&in, e);
 }

@@ -57,8 +57,14 @@ static Status deliver(Evaluator *ev, const EvalSet *set, EvalRowSink sink, void 
             out->nll -= (double)ev->logp[at];
             out->tokens++;
         }
+        const DataRow *row = &set->data.rows[v->doc_row[d]];
+        if (!isfinite(out->nll))
+            FAIL(e, ERR_DATA,
+                 "%s:%lld: the loss of this row is not finite: the adapter has diverged (lower learning_rate) or the "
+                 "base's weights are damaged",
+                 set->data.paths[row->source], (long long)row->line);
         out->rows++;
-        if (sink != NULL) TRY(sink(ctx, &set->data.rows[v->doc_row[d]], v->ids + begin, ev->row, n, e));
+        if (sink != NULL) TRY(sink(ctx, row, v->ids + begin, ev->row, n, e));
     }
     return OK;
 }

@@ -113,9 +113,9 @@ Status generate(Decoder *d, const Tokenizer *tok, Arena *a, const char *prompt, 
     double begin = clock_s();
     TRY(decoder_feed(d, ids, (int64_t)n, e));
     out->prompt_tokens = (int64_t)n;
-    double middle = clock_s();
+    out->prompt_s = clock_since(begin);
+    begin = clock_s();
     TRY(answer(d, tok, sampler, o, sink, ctx, out, e));
-    out->prompt_s = middle - begin;
-    out->answer_s = clock_s() - middle;
+    out->answer_s = clock_since(begin);
     return OK;
 }

@@ -69,6 +69,16 @@ static Status flush_output(Ctx *ctx, Err *e) {
     return OK;
 }
 
+static int print_text(const char *text) {
+    if (text == NULL)
+        print_help(stdout);
+    else
+        fputs(text, stdout);
+    if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
+    fputs("error: standard output cannot be written\n", stderr);
+    return EXIT_CODES[ERR_IO];
+}
+
 static int run_command(const Command *c, int argc, char **argv) {
     Ctx ctx = {.cpu_level = getenv("LORAC_CPU"), .version = LORAC_VERSION};
     Err err = {0};
@@ -87,6 +97,7 @@ static int run_command(const Command *c, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+    log_guard_streams();
     if (argc < 2) {
         print_help(stderr);
         return EXIT_CODES[ERR_USAGE];
@@ -94,19 +105,12 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         const Command *c = argc > 2 ? command_find(argv[2]) : NULL;
         if (argc > 2 && c == NULL) return unknown_command(argv[2]);
-        if (c != NULL)
-            fputs(c->help, stdout);
-        else
-            print_help(stdout);
-        return fflush(stdout) == 0 ? 0 : 1;
+        return print_text(c == NULL ? NULL : c->help);
     }
     if (strcmp(argv[1], "--version") == 0)
         return run_command(&(Command){.name = "version", .run = cmd_version}, argc - 1, argv + 1);
     const Command *c = command_find(argv[1]);
     if (c == NULL) return unknown_command(argv[1]);
-    if (wants_help(argc - 1, argv + 1)) {
-        fputs(c->help, stdout);
-        return fflush(stdout) == 0 ? 0 : 1;
-    }
+    if (wants_help(argc - 1, argv + 1)) return print_text(c->help);
     return run_command(c, argc - 1, argv + 1);
 }

@@ -169,6 +169,7 @@ static Status merge_checked(MergeJob *job, Err *e) {
     TRY(map_slots(job, e));
     TRY(find_outtype(job, e));
     job->report->tensors = job->session.base->n_tensors;
+    remove_left_overs_of(o->out);
     if (job->session.base->kind == BASE_GGUF)
         TRY(merge_write_gguf(job, e));
     else
@@ -198,7 +199,7 @@ Status merge_run(Ctx *ctx, const MergeOptions *o, MergeReport *report, Err *e) {
     memset(report, 0, sizeof *report);
     MergeJob job = {.ctx = ctx, .options = o, .report = report};
     Status st = arena_open(&job.arena, "merge", e);
-    if (st == OK) st = arena_printf(job.arena, &job.target, e, "%s.merging-%d", o->out, (int)getpid());
+    if (st == OK) st = arena_printf(job.arena, &job.target, e, "%s.tmp-%d", o->out, (int)getpid());
     if (st == OK) st = merge_checked(&job, e);
     if (st == OK) st = judge(&job, e);
     if (st == OK) st = merge_publish(&job, e);

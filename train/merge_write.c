@@ -176,10 +176,8 @@ static Status publish_into(MergeJob *job, Err *e) {
 }
 
 Status merge_publish(MergeJob *job, Err *e) {
-    char *parent;
     const char *out = job->options->out;
     if (path_is_folder(out)) return publish_into(job, e);
     TRY(rename_path(job->target, out, e));
-    TRY(path_dirname(job->arena, out, &parent, e));
-    return sync_folder(parent, e);
+    return sync_folder_of(out, e);
 }

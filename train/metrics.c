@@ -15,9 +15,10 @@ Status metrics_prepare(Arena *a, const char *output_dir, size_t longest_name, Me
     return arena_grow(a, &m->line.data, &m->line.cap, 0, LINE_BYTES + ESCAPED_BYTES * longest_name, 1, e);
 }
 
-Status metrics_open(Arena *scratch, uint64_t keep_bytes, Metrics *m, Err *e) {
-    m->bytes = keep_bytes;
-    return append_open(scratch, m->path, (size_t)keep_bytes, &m->file, e);
+Status metrics_open(uint64_t keep_bytes, Metrics *m, Err *e) {
+    TRY(append_open(m->path, (size_t)keep_bytes, &m->file, e));
+    m->bytes = m->file.size;
+    return OK;
 }
 
 static Status put_real(Buf *b, const char *key, double v, Err *e) {

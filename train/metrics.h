@@ -33,8 +33,9 @@ typedef struct EvalMetrics {
 
 /* Takes all memory that lines will need; longest_name: the longest dataset name in bytes. */
 Status metrics_prepare(Arena *a, const char *output_dir, size_t longest_name, Metrics *m, Err *e);
-/* Opens the file. keep_bytes: 0 for a new run, else the length recorded by the checkpoint. */
-Status metrics_open(Arena *scratch, uint64_t keep_bytes, Metrics *m, Err *e);
+/* Opens the file. keep_bytes: 0 for a new run, else the length recorded by the checkpoint; m->bytes is less when the
+ * file is shorter. */
+Status metrics_open(uint64_t keep_bytes, Metrics *m, Err *e);
 Status metrics_step(Metrics *m, const StepMetrics *s, Err *e);
 Status metrics_eval(Metrics *m, const EvalMetrics *v, Err *e);
 Status metrics_sync(Metrics *m, Err *e);

@@ -97,7 +97,7 @@ static void show(Trainer *t, Progress *p, const StepResult *r, double seconds) {
     p->loss = p->steps_done == 0 ? r->loss : 0.8 * p->loss + 0.2 * r->loss;
     p->steps_done++;
     p->tokens += r->tokens;
-    double elapsed = clock_s() - p->last_s;
+    double elapsed = clock_since(p->last_s);
     time_left(elapsed / (double)p->steps_done * (double)(t->steps - t->step), left, sizeof left);
     human_bytes(rss_bytes(), memory);
     double rate = seconds > 0.0 ? (double)r->tokens / seconds : 0.0;
@@ -115,7 +115,7 @@ static Status one_step(Trainer *t, Progress *p, Err *e) {
     double begin = clock_s();
     batches_step(t->batches, t->step, &plan);
     TRY(trainer_step(t, &r, e));
-    double now = clock_s();
+    double seconds = clock_since(begin);
     StepMetrics m = {.step = t->step,
                      .epoch = plan.epoch,
                      .loss = r.loss,
@@ -123,11 +123,11 @@ static Status one_step(Trainer *t, Progress *p, Err *e) {
                      .grad_norm = r.grad_norm,
                      .tokens = r.tokens,
                      .trained_tokens = r.trained,
-                     .seconds = now - begin,
-                     .elapsed_s = now - t->started_s,
+                     .seconds = seconds,
+                     .elapsed_s = clock_since(t->started_s),
                      .state_hash = r.hash};
     TRY(metrics_step(&t->metrics, &m, e));
-    show(t, p, &r, now - begin);
+    show(t, p, &r, seconds);
     return OK;
 }
 

@@ -14,7 +14,7 @@ static Status sources_of(Trainer *t, const char *list, DataSource **out, int *n,
         DataSource *s = &(*out)[i];
         s->path = config_dataset(t->config, list, i, "path");
         s->type = config_dataset(t->config, list, i, "type");
-        s->where = config_dataset_where(t->config, list, i, "type");
+        TRY(config_dataset_where(t->config, list, i, "type", &s->where, e));
         for (int f = 0; f < FIELD_COUNT; f++) {
             char key[64];
             snprintf(key, sizeof key, "field_%s", FIELD_NAMES[f]);
@@ -50,11 +50,13 @@ static Status open_sets(Trainer *t, Dataset *held_out, const DataSource *tests, 
     return OK;
 }
 
-static void print_ledger(Trainer *t, const char *name, const Dataset *d) {
+static Status print_ledger(Trainer *t, const char *name, const Dataset *d, Err *e) {
     Buf b = {.arena = t->host};
-    if (dataset_print_ledger(d, &b, NULL) != OK || b.len == 0) return;
+    TRY(dataset_print_ledger(d, &b, e));
+    if (b.len == 0) return OK;
     if (b.data[b.len - 1] == '\n') b.data[b.len - 1] = 0;
     log_note(&t->ctx->log, "%s\n%s", name, b.data);
+    return OK;
 }
 
 Status trainer_data(Trainer *t, bool rows_only, Err *e) {
@@ -89,7 +91,7 @@ Status trainer_data(Trainer *t, bool rows_only, Err *e) {
     TRY(batches_open(a, &t->train, &o, &t->batches, e));
     t->limits = batches_limits(t->batches);
     t->steps = batches_steps(t->batches);
-    print_ledger(t, "train", &t->train);
-    for (int64_t i = 0; i < t->n_sets; i++) print_ledger(t, t->sets[i].name, &t->sets[i].data);
+    TRY(print_ledger(t, "train", &t->train, e));
+    for (int64_t i = 0; i < t->n_sets; i++) TRY(print_ledger(t, t->sets[i].name, &t->sets[i].data, e));
     return OK;
 }

@@ -133,7 +133,10 @@ static Status go_on_from(Trainer *t, const char *folder, Err *e) {
     if (st == OK) st = read_state(t, f, folder, &metrics_bytes, e);
     state_close(f);
     TRY(st);
-    TRY(metrics_open(t->save, (uint64_t)metrics_bytes, &t->metrics, e));
+    TRY(metrics_open((uint64_t)metrics_bytes, &t->metrics, e));
+    if (t->metrics.bytes < (uint64_t)metrics_bytes)
+        log_warn(&t->ctx->log, "%s: %lld bytes of the lines up to %s are missing", t->metrics.path,
+                 (long long)((uint64_t)metrics_bytes - t->metrics.bytes), folder);
     log_note(&t->ctx->log, "resumed from %s: step %lld of %lld", folder, (long long)t->step, (long long)t->steps);
     return OK;
 }
@@ -153,6 +156,10 @@ static Status go_on_from_newest(Trainer *t, bool *found, Err *e) {
         Status st = state_open(t->save, folder, &f, &why);
         state_close(f);
         arena_reset(t->save, mark);
+        if (st == ERR_OOM) { /* it may well be whole */
+            *e = why;
+            return st;
+        }
         if (st != OK) {
             log_warn(&t->ctx->log, "skipped a checkpoint that is not whole: %s", why.message);
             continue;

@@ -97,8 +97,24 @@ Status trainer_save_bytes(Trainer *t, size_t *bytes, Err *e) {
     return OK;
 }
 
+/* Refuses when the disk has no room for so many checkpoints and adapter files; each adapter file replaced exists twice for
+ * a moment, a checkpoint holds the adapter three times. */
+static Status check_disk(const Trainer *t, int64_t checkpoints, int64_t adapters, Err *e) {
+    uint64_t have, floats = (uint64_t)t->adapter->n_params * sizeof(float);
+    uint64_t need = (uint64_t)checkpoints * (3 * floats + (1u << 20)) + (uint64_t)adapters * floats;
+    char a[16], b[16];
+    TRY(free_bytes(t->output_dir, &have, e));
+    if (have < need)
+        FAIL(e, ERR_IO,
+             "%s: checkpoints and adapter need %s and the disk has %s free; free some space, or lower "
+             "save_total_limit",
+             t->output_dir, human_bytes(need, a), human_bytes(have, b));
+    return OK;
+}
+
 Status trainer_save(Trainer *t, Err *e) {
     ArenaMark mark = arena_mark(t->save);
+    TRY(check_disk(t, 1, 1, e));
     TRY(metrics_sync(&t->metrics, e));
     TRY(trainer_export(t, t->output_dir, e));
     TRY(write_state(t, e));
@@ -130,13 +146,11 @@ static Status clear_run(Trainer *t, Err *e) {
     int64_t *steps;
     size_t n;
     char *path;
+    /* checkpoints first: while one is there, what it goes on from is there too */
+    TRY(state_list(t->save, t->output_dir, &steps, &n, e));
+    for (size_t i = 0; i < n; i++) TRY(state_remove(t->save, t->output_dir, steps[i], e));
     for (int i = 0; i < N_RUN_FILES; i++) {
         TRY(path_join(t->save, t->output_dir, RUN_FILES[i], &path, e));
-        TRY(remove_tree(path, e));
-    }
-    TRY(state_list(t->save, t->output_dir, &steps, &n, e));
-    for (size_t i = 0; i < n; i++) {
-        TRY(state_folder(t->save, t->output_dir, steps[i], &path, e));
         TRY(remove_tree(path, e));
     }
     return OK;
@@ -150,19 +164,24 @@ static Status write_resolved(Trainer *t, Err *e) {
     return file_write_atomic(t->save, path, b.data, b.len, e);
 }
 
-/* Room for the checkpoints that will be kept at a time, and the adapter twice. */
-static Status check_disk(Trainer *t, Err *e) {
-    uint64_t have, one = (uint64_t)t->adapter->n_params * sizeof(float) * 3 + (1u << 20);
-    int64_t keep = config_int(t->config, "save_total_limit");
-    if (keep <= 0) keep = 1;
-    uint64_t need = one * (uint64_t)(keep + 1);
-    char a[16], b[16];
-    TRY(free_bytes(t->output_dir, &have, e));
-    if (have < need)
-        FAIL(e, ERR_IO,
-             "%s: checkpoints and adapter need %s and the disk has %s free; free some space, or lower "
-             "save_total_limit",
-             t->output_dir, human_bytes(need, a), human_bytes(have, b));
+/* Before the first step: room for the checkpoints still to come that are kept at a time, one more while the oldest is not
+ * yet deleted, and for the adapter at the top, the best one, and the file that takes the place of one of them. */
+static Status check_disk_of_run(const Trainer *t, Err *e) {
+    int64_t *steps, keep = config_int(t->config, "save_total_limit"), to_come;
+    size_t n;
+    TRY(state_list(t->save, t->output_dir, &steps, &n, e));
+    to_come = keep <= 0 ? 1 : keep + 1 - (int64_t)n;
+    return check_disk(t, to_come > 0 ? to_come : 1, t->n_sets > 0 ? 3 : 2, e);
+}
+
+/* What killed runs left behind. */
+static Status remove_temporaries(const Trainer *t, Err *e) {
+    char *best;
+    TRY(path_join(t->save, t->output_dir, "best", &best, e));
+    for (int i = 0; i < N_RUN_FILES; i++) remove_left_overs(t->output_dir, RUN_FILES[i], false);
+    for (int i = 0; i < N_RUN_FILES; i++) remove_left_overs(best, RUN_FILES[i], false);
+    remove_left_overs(best, "best.json", false);
+    state_remove_left_overs(t->output_dir);
     return OK;
 }
 
@@ -172,7 +191,8 @@ Status trainer_begin(Trainer *t, Err *e) {
     ArenaMark mark = arena_mark(t->save);
     TRY(make_folders(t->output_dir, e));
     TRY(lock_folder(t->output_dir, &t->lock, e));
-    TRY(check_disk(t, e));
+    TRY(remove_temporaries(t, e));
+    TRY(check_disk_of_run(t, e));
     if (resume[0] != 0) {
         TRY(trainer_resume(t, strcmp(resume, "auto") == 0 ? NULL : resume, &found, e));
     } else {
@@ -185,7 +205,7 @@ Status trainer_begin(Trainer *t, Err *e) {
     }
     if (!found) {
         TRY(clear_run(t, e));
-        TRY(metrics_open(t->save, 0, &t->metrics, e));
+        TRY(metrics_open(0, &t->metrics, e));
     }
     TRY(write_resolved(t, e));
     arena_reset(t->save, mark);

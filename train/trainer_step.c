@@ -9,7 +9,10 @@
 #include "base/signals.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+
+enum { BLAMED = 4 };
 
 /* Sum of x[0..n) by the binary tree of rows (kernels/backend.h), lowest level first. */
 static double tree_sum(const double *x, int64_t n) {
@@ -59,22 +62,6 @@ static Batch batch_of(Trainer *t, double weight) {
                    .logp = t->logp};
 }
 
-/* Names the rows of the step whose loss is not finite. */
-static Status bad_loss(Trainer *t, const StepPlan *p, const char *what, Err *e) {
-    for (int64_t i = 0; i < p->n_rows; i++) {
-        if (isfinite(t->row_loss[i])) continue;
-        char place[256];
-        batches_row_place(t->batches, t->step, i, place, sizeof place);
-        FAIL(e, ERR_DATA,
-             "step %lld: %s is not finite; the loss of the row at %s is. The adapter is as after step %lld: lower "
-             "learning_rate, or look at that row",
-             (long long)t->step + 1, what, place, (long long)t->step);
-    }
-    FAIL(e, ERR_DATA,
-         "step %lld: %s is not finite. The adapter is as after step %lld: lower learning_rate or max_grad_norm",
-         (long long)t->step + 1, what, (long long)t->step);
-}
-
 /* The gradient and the losses of rows [first, end) of the step; their place in the row tree is counted from `first`. */
 static Status run_micro_batches(Trainer *t, const StepPlan *p, int64_t first, int64_t end, Err *e) {
     int64_t micro = config_int(t->config, "micro_batch_size");
@@ -109,6 +96,54 @@ Status trainer_gradient(Trainer *t, int64_t first, int64_t end, float *sum, doub
     return OK;
 }
 
+/* Rows to blame for a number that is not finite; all rows of the step when no single one is. */
+typedef struct Blame {
+    int64_t n, first[BLAMED];
+} Blame;
+
+static void blame_row(Blame *b, int64_t row) {
+    if (b->n < BLAMED) b->first[b->n] = row;
+    b->n++;
+}
+
+static void blame_losses(const Trainer *t, const StepPlan *p, Blame *b) {
+    for (int64_t i = 0; i < p->n_rows; i++) {
+        if (!isfinite(t->row_loss[i])) blame_row(b, i);
+    }
+}
+
+/* Runs each row of the step alone. */
+static Status blame_gradients(Trainer *t, const StepPlan *p, Blame *b, Err *e) {
+    const Backend *k = &t->session.backend;
+    Adapter *a = t->adapter;
+    for (int64_t i = 0; i < p->n_rows; i++) {
+        double loss, squares;
+        TRY(trainer_gradient(t, i, i + 1, a->tree, &loss, e));
+        k->square_sum(&t->session.backend.stream, t->square_ws, &squares, a->tree, a->n_params);
+        if (!isfinite(squares)) blame_row(b, i);
+    }
+    return OK;
+}
+
+static Status not_finite(Trainer *t, const StepPlan *p, const char *what, Blame *b, Err *e) {
+    char rows[2048] = "", saved[64] = "no checkpoint was saved yet";
+    size_t n = 0;
+    bool all = b->n == 0;
+    for (int64_t i = 0; all && i < p->n_rows; i++) blame_row(b, i);
+    for (int64_t i = 0; i < b->n && i < BLAMED; i++) {
+        char place[256];
+        batches_row_place(t->batches, t->step, b->first[i], place, sizeof place);
+        snprintf(rows + n, sizeof rows - n, "%s%s", i == 0 ? "" : ", ", place);
+        n += strlen(rows + n);
+    }
+    if (b->n > BLAMED) snprintf(rows + n, sizeof rows - n, " and %lld more", (long long)(b->n - BLAMED));
+    if (t->saved_step >= 0)
+        snprintf(saved, sizeof saved, "the newest checkpoint is of step %lld", (long long)t->saved_step);
+    FAIL(e, ERR_DATA,
+         "step %lld: %s is not finite; rows: %s. Nothing was updated; %s. Look at these rows, or lower learning_rate",
+         (long long)t->step + 1, what, rows, saved);
+}
+
 static void update(Trainer *t, const StepResult *r) {
     Adapter *a = t->adapter;
     Backend *b = &t->session.backend;
@@ -133,8 +168,15 @@ Status trainer_step(Trainer *t, StepResult *r, Err *e) {
     double rate = config_real(t->config, "learning_rate") * t->schedule.factor(&t->schedule, t->step);
     *r = (StepResult){
         .loss = loss, .grad_norm = sqrt(squares), .learning_rate = rate, .tokens = p.n_tokens, .trained = p.n_targets};
-    if (!isfinite(r->loss)) return bad_loss(t, &p, "the loss", e);
-    if (!isfinite(r->grad_norm)) return bad_loss(t, &p, "the gradient", e);
+    if (!isfinite(r->loss) || !isfinite(r->grad_norm)) {
+        Blame blame = {0};
+        if (!isfinite(r->loss)) {
+            blame_losses(t, &p, &blame);
+            return not_finite(t, &p, "the loss", &blame, e);
+        }
+        TRY(blame_gradients(t, &p, &blame, e));
+        return not_finite(t, &p, "the gradient", &blame, e);
+    }
     update(t, r);
     t->step++;
     t->tokens_seen += r->tokens;

@@ -177,6 +177,39 @@ static void failed_writes(void **state) {
     arena_close(a);
 }
 
+static void left_overs(void **state) {
+    (void)state;
+    Arena *a = support_arena();
+    Err e;
+    AtomicFile *f = NULL;
+    char *dir = support_folder(a), *path = support_path(a, dir, "x"), own[32], alive[32];
+    snprintf(own, sizeof own, "x.tmp-%d", (int)getpid());
+    snprintf(alive, sizeof alive, "x.tmp-%d", (int)getppid());
+    static const char *const GONE[] = {"x.tmp-2147483646", "x.tmp-2147483646-old", "x.tmp-2147483646.tmp-2147483646"};
+    static const char *const KEPT[] = {"y.tmp-2147483646", "xx.tmp-2147483646", "x.tmp-", "x.tmp-0", "x.tmp-12a", "x"};
+    for (size_t i = 0; i < 3; i++) support_write(support_path(a, dir, GONE[i]), "1", 1);
+    for (size_t i = 0; i < 6; i++) support_write(support_path(a, dir, KEPT[i]), "1", 1);
+    support_write(support_path(a, dir, own), "1", 1);
+    support_write(support_path(a, dir, alive), "1", 1);
+    ASSERT_OK(atomic_open(a, path, &f, &e), e);
+    for (size_t i = 0; i < 3; i++) assert_false(path_exists(support_path(a, dir, GONE[i])));
+    ASSERT_OK(atomic_write(f, "new", 3, &e), e);
+    ASSERT_OK(atomic_commit(f, &e), e);
+    assert_content(a, path, "new");
+    for (size_t i = 0; i < 6; i++) assert_true(path_exists(support_path(a, dir, KEPT[i])));
+    assert_true(path_exists(support_path(a, dir, alive)));
+    assert_false(path_exists(support_path(a, dir, own)));
+    /* folders, by the beginning of their name */
+    ASSERT_OK(make_folders(support_path(a, dir, "c-7.tmp-2147483646/deep"), &e), e);
+    remove_left_overs(dir, "c-", false);
+    assert_true(path_exists(support_path(a, dir, "c-7.tmp-2147483646")));
+    remove_left_overs(dir, "c-", true);
+    assert_false(path_exists(support_path(a, dir, "c-7.tmp-2147483646")));
+    remove_left_overs(support_path(a, dir, "none"), "x", true); /* no such folder */
+    ASSERT_OK(remove_tree(dir, &e), e);
+    arena_close(a);
+}
+
 static void appending(void **state) {
     (void)state;
     Arena *a = support_arena();
@@ -184,20 +217,20 @@ static void appending(void **state) {
     AppendFile f;
     char *dir = support_folder(a), *path = support_path(a, dir, "log");
     int files = support_open_files();
-    ASSERT_OK(append_open(a, path, SIZE_MAX, &f, &e), e);
+    ASSERT_OK(append_open(path, SIZE_MAX, &f, &e), e);
     ASSERT_OK(append_write(&f, "one\ntwo\n", 8, &e), e);
     ASSERT_OK(append_sync(&f, &e), e);
     append_close(&f);
     append_close(&f);
-    ASSERT_OK(append_open(a, path, SIZE_MAX, &f, &e), e);
+    ASSERT_OK(append_open(path, SIZE_MAX, &f, &e), e);
     ASSERT_OK(append_write(&f, "three\n", 6, &e), e);
     append_close(&f);
     assert_content(a, path, "one\ntwo\nthree\n");
-    ASSERT_OK(append_open(a, path, 4, &f, &e), e);
+    ASSERT_OK(append_open(path, 4, &f, &e), e);
     ASSERT_OK(append_write(&f, "2\n", 2, &e), e);
     append_close(&f);
     assert_content(a, path, "one\n2\n");
-    ASSERT_OK(append_open(a, path, 1000, &f, &e), e);
+    ASSERT_OK(append_open(path, 1000, &f, &e), e);
     limit_files(9);
     ASSERT_FAILS(append_write(&f, "does not fit\n", 13, &e), e, ERR_IO, "log: the file would exceed a size limit");
     limit_files(RLIM_INFINITY);
@@ -205,11 +238,11 @@ static void appending(void **state) {
     ASSERT_OK(append_write(&f, "3\n", 2, &e), e);
     append_close(&f);
     assert_content(a, path, "one\n2\n3\n");
-    ASSERT_OK(append_open(a, path, 0, &f, &e), e);
+    ASSERT_OK(append_open(path, 0, &f, &e), e);
     append_close(&f);
     assert_content(a, path, "");
-    ASSERT_FAILS(append_open(a, dir, 0, &f, &e), e, ERR_IO, "cannot be opened for writing");
-    ASSERT_OK(append_open(a, "/dev/full", SIZE_MAX, &f, &e), e);
+    ASSERT_FAILS(append_open(dir, 0, &f, &e), e, ERR_IO, "cannot be opened for writing");
+    ASSERT_OK(append_open("/dev/full", SIZE_MAX, &f, &e), e);
     ASSERT_FAILS(append_write(&f, "x", 1, &e), e, ERR_IO, "/dev/full: the disk is full");
     append_close(&f);
     assert_int_equal(support_open_files(), files);
@@ -310,7 +343,7 @@ int main(void) {
         cmocka_unit_test(reading),       cmocka_unit_test(commit_and_abort),
         cmocka_unit_test(failed_writes), cmocka_unit_test(appending),
         cmocka_unit_test(names),         cmocka_unit_test(folders),
-        cmocka_unit_test(removing),
+        cmocka_unit_test(removing),      cmocka_unit_test(left_overs),
     };
     return cmocka_run_group_tests_name("file", tests, NULL, NULL);
 }

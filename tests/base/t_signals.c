@@ -66,6 +66,13 @@ static int stop_twice(const char *arg) {
     return 13;
 }
 
+static int stop_twice_writing(const char *path) {
+    AtomicFile *f;
+    Arena *a;
+    if (arena_open(&a, "a", NULL) != OK || atomic_open(a, path, &f, NULL) != OK) return 10;
+    return stop_twice(path);
+}
+
 static void stopping(void **state) {
     (void)state;
     Child c = run_child(stop_once, NULL);
@@ -74,6 +81,17 @@ static void stopping(void **state) {
     c = run_child(stop_twice, NULL);
     assert_exit(&c, 130);
     assert_non_null(strstr(c.text, "stopped at once"));
+    /* the temporary file goes with the process */
+    Arena *a = support_arena();
+    Err e;
+    char *dir = support_folder(a), *path = support_path(a, dir, "x"), **names;
+    size_t n;
+    c = run_child(stop_twice_writing, path);
+    assert_exit(&c, 130);
+    ASSERT_OK(list_folder(a, dir, &names, &n, &e), e);
+    assert_int_equal(n, 0);
+    ASSERT_OK(remove_tree(dir, &e), e);
+    arena_close(a);
 }
 
 static int read_truncated(const char *path) {

@@ -107,6 +107,8 @@ static void defaults_are_those_of_the_manual(void **state) {
 static void values_are_read(void **state) {
     (void)state;
     Config *c;
+    Err e;
+    const char *where;
     int64_t n;
     const char *text =
         "base_model: \"a b.gguf\"\nlearning_rate: 1e-4\nlora_r: 8\nmax_steps: 1e3\nshuffle: false\n"
@@ -127,7 +129,8 @@ static void values_are_read(void **state) {
     assert_int_equal(config_datasets(c, "datasets"), 2);
     assert_string_equal(config_dataset(c, "datasets", 0, "field_prompt"), "question");
     assert_null(config_dataset(c, "datasets", 1, "type"));
-    assert_non_null(strstr(config_dataset_where(c, "datasets", 0, "type"), ":13:5"));
+    assert_int_equal(config_dataset_where(c, "datasets", 0, "type", &where, &e), OK);
+    assert_non_null(strstr(where, ":13:5"));
     assert_int_equal(config_interval(c, "eval_steps", 10), 3);
     assert_int_equal(config_interval(c, "eval_steps", 11), 4);
     assert_int_equal(config_interval(c, "save_steps", 10), 7);
