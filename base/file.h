@@ -50,6 +50,10 @@ Status append_write(AppendFile *f, const void *data, size_t bytes, Err *e);
 Status append_sync(AppendFile *f, Err *e);
 void append_close(AppendFile *f);
 
+/* Call first: where standard input, output or error is closed, takes its number, so that no file opened later gets it and
+ * holds what was meant for the terminal. Reading and writing there fail as before. */
+void file_hold_standard(void);
+
 bool path_exists(const char *path);
 bool path_is_folder(const char *path);
 /* a/b joined with one slash; b absolute gives b. */

@@ -10,6 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+void file_hold_standard(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        /* The lowest free number is given out: this one. The wrong direction, so that using it is an error. */
+        if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+}
+
 struct AtomicFile {
     int fd; /* -1: committed or aborted */
     char *path, *temp;

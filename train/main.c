@@ -1,6 +1,7 @@
 /* main.c: the program: finds the subcommand, owns the context, prints errors, exits. The only file that does. */
 #include "train/cmd.h"
 
+#include "base/file.h"
 #include "base/signals.h"
 #include "base/text.h"
 
@@ -87,6 +88,7 @@ static int run_command(const Command *c, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+    file_hold_standard();
     if (argc < 2) {
         print_help(stderr);
         return EXIT_CODES[ERR_USAGE];

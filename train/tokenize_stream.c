@@ -71,7 +71,7 @@ static Status one_line(Stream *s, Arena *a, unsigned flags, bool decode, bool *f
     TRY(json_parse_line(a, s->name, s->line, text.len > 0 ? text.data : "", text.len, &v, s->e));
     TRY(decode ? decode_line(s, a, v, &out) : encode_line(s, a, v, flags, &out));
     if (fwrite(out.data, 1, out.len, s->out) != out.len || fflush(s->out) != 0)
-        FAIL(s->e, ERR_IO, "the result cannot be written: %s", strerror(errno));
+        FAIL(s->e, ERR_IO, "standard output cannot be written: %s", strerror(errno));
     return OK;
 }
 
