@@ -52,7 +52,8 @@ static void keep_largest(int64_t *largest, int64_t m, int64_t v) {
 }
 
 static int64_t row_targets(const Batches *b, const DataRow *r) {
-    return b->options.all_tokens ? r->length - 1 : r->trained;
+    int64_t n = b->options.targets == TARGETS_ALL ? r->length - 1 : r->trained;
+    return b->options.targets == TARGETS_TRAINED ? n : n + dataset_free_labels(b->data, r);
 }
 
 /* No micro-batch has more tokens than the micro_batch_size largest bins together: a bound for every order of bins. */
@@ -108,13 +109,13 @@ Status batches_open(Arena *a, const Dataset *d, const BatchesOptions *o, Batches
     return OK;
 }
 
-Status batches_open_eval(Arena *a, const Dataset *d, int64_t tokens, bool all_tokens, Batches **out, Err *e) {
+Status batches_open_eval(Arena *a, const Dataset *d, int64_t tokens, TargetSet targets, Batches **out, Err *e) {
     BatchesOptions o = {.sequence_len = tokens,
                         .micro_batch_size = 1,
                         .gradient_accumulation_steps = 1,
                         .num_epochs = 1.0,
                         .sample_packing = true,
-                        .all_tokens = all_tokens};
+                        .targets = targets};
     return batches_open(a, d, &o, out, e);
 }
 
@@ -180,14 +181,22 @@ Status batches_view(Arena *a, const Batches *b, BatchView *v, Err *e) {
     TRY(ARENA_NEW(a, l->rows, v->row_index, e));
     TRY(ARENA_NEW(a, l->targets, v->index, e));
     TRY(ARENA_NEW(a, l->targets, v->target, e));
-    return ARENA_NEW(a, l->targets, v->target_trained, e);
+    return ARENA_NEW(a, l->targets, v->target_use, e);
+}
+
+static void add_target(BatchView *v, int64_t index, int32_t id, int use) {
+    v->index[v->n_targets] = (int32_t)index;
+    v->target[v->n_targets] = id;
+    v->target_use[v->n_targets++] = (uint8_t)use;
 }
 
 /* Adds one document at the view's end; `key` is the token key of its first token. */
 static void add_document(const Batches *b, BatchView *v, int32_t row, uint64_t key) {
     const DataRow *r = &b->data->rows[row];
     const int32_t *ids = b->data->ids + r->start;
+    const int32_t *labels = dataset_labels(b->data, r);
     const uint8_t *trained = b->data->trained + r->start;
+    TargetSet wanted = b->options.targets;
     int64_t at = v->n_tokens;
     v->doc_row[v->n_docs] = row;
     v->cu_seqlens[v->n_docs++] = (int32_t)at;
@@ -195,10 +204,11 @@ static void add_document(const Batches *b, BatchView *v, int32_t row, uint64_t k
         v->ids[at + i] = ids[i];
         v->pos[at + i] = i;
         v->token_key[at + i] = key + (uint64_t)i;
-        if (i == 0 || (!trained[i] && !b->options.all_tokens)) continue;
-        v->index[v->n_targets] = (int32_t)(at + i - 1);
-        v->target[v->n_targets] = ids[i];
-        v->target_trained[v->n_targets++] = trained[i];
+        if (i == 0) continue;
+        bool own = labels[i] == ids[i];
+        if (trained[i]) add_target(v, at + i - 1, labels[i], TARGET_LOSS | (own ? TARGET_ID : 0));
+        bool more = trained[i] ? !own && wanted != TARGETS_TRAINED : wanted == TARGETS_ALL;
+        if (more) add_target(v, at + i - 1, ids[i], TARGET_ID);
     }
     v->n_tokens += r->length;
 }

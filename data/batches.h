@@ -4,13 +4,23 @@
  * each other. An epoch goes over all bins, in an order that is a function of (seed, epoch); an optimizer batch takes
  * micro_batch_size * gradient_accumulation_steps of them, the last of an epoch what is left. So a resumed run needs the
  * step number only. The split into micro-batches is the caller's: batches_fill takes any run of a step's bins.
- * A target is a position that predicts the next token of its own document: the first token of a document is none. */
+ * A target is a position and the id it must predict, the label of the next position of its own document: the first token of
+ * a document is none. */
 #ifndef LORAC_DATA_BATCHES_H
 #define LORAC_DATA_BATCHES_H
 
 #include "data/dataset.h"
 
 typedef struct Batches Batches;
+
+/* Which targets a batch has. Where labels are the tokens' own ids, the first two are the same. */
+typedef enum TargetSet {
+    TARGETS_TRAINED,         /* the labels of trained tokens: what a loss is made of */
+    TARGETS_TRAINED_AND_IDS, /* and, where such a label is not the token's id, the id beside it */
+    TARGETS_ALL              /* and the ids of tokens that are not trained */
+} TargetSet;
+/* What the log-probability of a target is for; bits. */
+enum { TARGET_LOSS = 1 /* the loss */, TARGET_ID = 2 /* the token's own: ln p(ids[i] | ids[<i]) */ };
 
 typedef struct BatchesOptions {
     int64_t sequence_len; /* tokens of a bin at most; every row must fit (dataset_limit) */
@@ -20,7 +30,7 @@ typedef struct BatchesOptions {
     bool sample_packing; /* false: each row its own bin */
     bool
         shuffle; /* true: best fit decreasing, bins shuffled each epoch; false: next fit in order, same order each epoch */
-    bool all_tokens; /* targets are all tokens but a document's first, trained or not (for per-token evaluation) */
+    TargetSet targets; /* more than TARGETS_TRAINED: for per-token evaluation */
     uint64_t seed;
 } BatchesOptions;
 
@@ -29,7 +39,7 @@ Status batches_open(Arena *a, const Dataset *d, const BatchesOptions *o, Batches
 
 /* For evaluation: rows in file order, packed in order into bins of about `tokens` (a longer row has its own bin, so
  * that nothing is cut); step i of batches_steps is bin i. */
-Status batches_open_eval(Arena *a, const Dataset *d, int64_t tokens, bool all_tokens, Batches **out, Err *e);
+Status batches_open_eval(Arena *a, const Dataset *d, int64_t tokens, TargetSet targets, Batches **out, Err *e);
 
 int64_t batches_steps(const Batches *b);           /* of the whole run */
 int64_t batches_steps_per_epoch(const Batches *b); /* at least 1 */
@@ -61,8 +71,9 @@ typedef struct BatchView {
     int32_t *doc_row;    /* (n_docs) index into the dataset's rows */
     uint64_t *token_key; /* (n_tokens) bin's index in the optimizer batch << 32 | position in the bin */
     int64_t *row_begin, *row_end, *row_index; /* (n_rows) tokens of a bin; its index in the optimizer batch */
-    int32_t *index, *target;                  /* (n_targets) position that predicts, id it must predict; ascending */
-    uint8_t *target_trained;                  /* (n_targets) 1 but for all_tokens */
+    int32_t *index, *target; /* (n_targets) position that predicts, ascending; id it must predict. A position comes
+                              * twice where both its label and its id are targets (not with TARGETS_TRAINED) */
+    uint8_t *target_use;     /* (n_targets) TARGET_LOSS | TARGET_ID */
 } BatchView;
 
 /* Allocates the arrays of a view for any micro-batch of these batches. */

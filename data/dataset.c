@@ -198,17 +198,28 @@ void dataset_count(Dataset *d) {
 
 /* A dataset of the loader's sources with room for n rows. */
 static Status copy_loaded(Arena *a, const Loader *l, Dataset *out, Err *e) {
-    int32_t *ids;
+    const RowSink *s = &l->sink;
+    int32_t *ids, *labels;
     uint8_t *trained;
-    TRY(ARENA_NEW(a, l->sink.n, ids, e));
-    TRY(ARENA_NEW(a, l->sink.n, trained, e));
+    LabelRow *label_rows;
+    TRY(ARENA_NEW(a, s->n, ids, e));
+    TRY(ARENA_NEW(a, s->n, trained, e));
     TRY(ARENA_NEW(a, l->n_rows, out->rows, e));
-    memcpy(ids, l->sink.ids, l->sink.n * sizeof *ids);
-    memcpy(trained, l->sink.trained, l->sink.n);
+    memcpy(ids, s->ids, s->n * sizeof *ids);
+    memcpy(trained, s->trained, s->n);
     memcpy(out->rows, l->rows, l->n_rows * sizeof *out->rows);
     out->n_rows = (int64_t)l->n_rows;
     out->ids = ids;
     out->trained = trained;
+    if (s->n_label_rows > 0) {
+        TRY(ARENA_NEW(a, s->n_labels, labels, e));
+        TRY(ARENA_NEW(a, s->n_label_rows, label_rows, e));
+        memcpy(labels, s->labels, s->n_labels * sizeof *labels);
+        memcpy(label_rows, s->label_rows, s->n_label_rows * sizeof *label_rows);
+        out->labels = labels;
+        out->label_rows = label_rows;
+        out->n_label_rows = (int64_t)s->n_label_rows;
+    }
     dataset_count(out);
     return OK;
 }
@@ -235,11 +246,15 @@ Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const Da
     TRY(ARENA_NEW(a, n_sources, out->ledger, e));
     Status st = arena_open(&l.sink.ids_arena, "token ids", e);
     if (st == OK) st = arena_open(&l.sink.trained_arena, "trained flags", e);
+    if (st == OK) st = arena_open(&l.sink.labels_arena, "labels", e);
+    if (st == OK) st = arena_open(&l.sink.label_rows_arena, "rows with labels", e);
     if (st == OK) st = arena_open(&l.sink.scratch, "row", e);
     if (st == OK) st = arena_open(&l.rows_arena, "rows", e);
     if (st == OK) st = load_sources(a, &l, sources, out, e);
     arena_close(l.sink.ids_arena);
     arena_close(l.sink.trained_arena);
+    arena_close(l.sink.labels_arena);
+    arena_close(l.sink.label_rows_arena);
     arena_close(l.sink.scratch);
     arena_close(l.rows_arena);
     return st;

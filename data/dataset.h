@@ -1,9 +1,10 @@
 /* dataset.h: JSONL files as token ids, in memory once.
  *
  * A Dataset is a list of rows that point into one array of ids and one of trained flags; a subset (held-out split) shares
- * those arrays. trained[i] = 1 means that ids[i] is predicted from the ids before it in the row; the first id of a row has
- * no context and is never trained. Everything is deterministic. Refused, each with FILE:LINE: lines that are no JSON
- * object, missing or mistyped fields, ids outside the vocabulary, rows with no trained token; files without rows.
+ * those arrays. trained[i] = 1 means that the label of position i is predicted from the ids before it in the row; the label
+ * is ids[i] itself, but for the rows of label_rows, which bring labels of their own (row type tokens). The first id of a row
+ * has no context and is never trained. Everything is deterministic. Refused, each with FILE:LINE: lines that are no JSON
+ * object, missing or mistyped fields, ids and labels outside the vocabulary, rows with no trained token; files without rows.
  * All memory is the caller's arena. */
 #ifndef LORAC_DATA_DATASET_H
 #define LORAC_DATA_DATASET_H
@@ -48,6 +49,12 @@ typedef struct DataRow {
     int32_t number; /* of the row over all sources, in file order, from 0 */
 } DataRow;
 
+/* A row with at least one label that is not its own id. Other rows have none of these: their labels are their ids. */
+typedef struct LabelRow {
+    int64_t start; /* the row's start in ids: what it is found by */
+    int64_t at;    /* of its labels in Dataset.labels, one per token as the row was read */
+} LabelRow;
+
 /* Token ledger (P9): read = trained + masked + dropped. Dropped tokens are those of rows that excess_length_strategy
  * dropped and the ends it cut off. */
 typedef struct Ledger {
@@ -60,6 +67,9 @@ typedef struct Dataset {
     DataRow *rows;
     const int32_t *ids;
     const uint8_t *trained;
+    const int32_t *labels;      /* of the rows in label_rows; where a token is not trained, its id */
+    const LabelRow *label_rows; /* (n_label_rows) by ascending start */
+    int64_t n_label_rows;
     int n_sources;
     const char **paths; /* by source, as written */
     const char **types; /* by source: the row type used */
@@ -86,7 +96,12 @@ Status dataset_limit(Dataset *d, int64_t max_tokens, ExcessStrategy strategy, co
 int64_t dataset_longest(const Dataset *d);
 int64_t dataset_tokens(const Dataset *d);
 int64_t dataset_trained(const Dataset *d);
-/* XXH3-128 over ids, flags and row lengths: the same data whatever its files are called. */
+/* The labels of a row (length): position i is trained towards labels[i] where trained, else it is the id. Points into ids
+ * where every label is its id, so the two pointers being equal says so. */
+const int32_t *dataset_labels(const Dataset *d, const DataRow *r);
+/* Trained tokens of the row whose label is not their id. */
+int64_t dataset_free_labels(const Dataset *d, const DataRow *r);
+/* XXH3-128 over ids, flags, row lengths and the labels that are not ids: the same data whatever its files are called. */
 Status dataset_hash(Arena *scratch, const Dataset *d, Hash128 *out, Err *e);
 /* One line per source: rows and the token ledger. */
 Status dataset_print_ledger(const Dataset *d, Buf *out, Err *e);

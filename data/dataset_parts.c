@@ -124,15 +124,39 @@ int64_t dataset_trained(const Dataset *d) {
     return n;
 }
 
+const int32_t *dataset_labels(const Dataset *d, const DataRow *r) {
+    int64_t low = 0, high = d->n_label_rows;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (d->label_rows[middle].start < r->start)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < d->n_label_rows && d->label_rows[low].start == r->start) return d->labels + d->label_rows[low].at;
+    return d->ids + r->start;
+}
+
+int64_t dataset_free_labels(const Dataset *d, const DataRow *r) {
+    const int32_t *ids = d->ids + r->start, *labels = dataset_labels(d, r);
+    int64_t n = 0;
+    for (int32_t i = 0; labels != ids && i < r->length; i++) n += labels[i] != ids[i];
+    return n;
+}
+
+/* A row with labels of its own is told from others by a negative length, so that no labels can pass for rows. */
 Status dataset_hash(Arena *scratch, const Dataset *d, Hash128 *out, Err *e) {
     Hasher *h;
     ArenaMark mark = arena_mark(scratch);
     TRY(hasher_open(scratch, &h, e));
     for (int64_t i = 0; i < d->n_rows; i++) {
         const DataRow *r = &d->rows[i];
-        hasher_add(h, &r->length, sizeof r->length);
-        hasher_add(h, d->ids + r->start, (size_t)r->length * sizeof *d->ids);
+        const int32_t *ids = d->ids + r->start, *labels = dataset_free_labels(d, r) > 0 ? dataset_labels(d, r) : ids;
+        int32_t length = labels == ids ? r->length : -r->length;
+        hasher_add(h, &length, sizeof length);
+        hasher_add(h, ids, (size_t)r->length * sizeof *ids);
         hasher_add(h, d->trained + r->start, (size_t)r->length);
+        if (labels != ids) hasher_add(h, labels, (size_t)r->length * sizeof *labels);
     }
     *out = hasher_value(h);
     arena_reset(scratch, mark);

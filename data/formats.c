@@ -4,7 +4,8 @@
  *                    completion are tokenized apart, because that is what the model meets at inference: the prompt's ids are
  *                    fixed before the completion exists. Completion and end token are trained.
  * text               BOS iff the model wants one, ids(text), end token; all trained.
- * tokens             input_ids as they are; labels[i] is input_ids[i] (trained) or -100 (not). Nothing is added.
+ * tokens             input_ids as they are, nothing is added; labels[i] is -100 (position i is not trained) or any id of the
+ *                    vocabulary: what the model must predict from input_ids[0..i), mostly input_ids[i] itself.
  * In every type the first id of the row has no context and is not trained, whatever its label says: Hugging Face's loss
  * shifts the labels by one and never reads the first. */
 #include "data/formats.h"
@@ -57,22 +58,40 @@ static Status add_whole_text(RowSink *s, const Json *const values[FIELD_COUNT], 
     return add_end(s, e);
 }
 
+/* Keeps the labels of the row just added; one that is not trained counts as its id. */
+static Status keep_labels(RowSink *s, const Json *labels, Err *e) {
+    size_t n = labels->n;
+    TRY(arena_grow(s->labels_arena, &s->labels, &s->cap_labels, s->n_labels, s->n_labels + n, sizeof *s->labels, e));
+    TRY(arena_grow(s->label_rows_arena, &s->label_rows, &s->cap_label_rows, s->n_label_rows, s->n_label_rows + 1,
+                   sizeof *s->label_rows, e));
+    s->label_rows[s->n_label_rows++] = (LabelRow){.start = (int64_t)s->row_start, .at = (int64_t)s->n_labels};
+    for (size_t i = 0; i < n; i++) {
+        size_t at = s->row_start + i;
+        s->labels[s->n_labels++] = s->trained[at] ? (int32_t)labels->list.items[i].integer : s->ids[at];
+    }
+    return OK;
+}
+
 static Status add_tokens(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
     const Json *ids = values[FIELD_INPUT_IDS], *labels = values[FIELD_LABELS];
+    long long most = (long long)s->context->vocab - 1;
+    bool free_labels = false;
     if (ids->n != labels->n)
         FAIL(e, ERR_DATA, "%u input ids but %u labels: there must be one label per id", ids->n, labels->n);
     for (uint32_t i = 0; i < ids->n; i++) {
         const Json *id = &ids->list.items[i], *label = &labels->list.items[i];
         if (id->type != JSON_INT || id->integer < 0 || id->integer >= s->context->vocab)
             FAIL(e, ERR_DATA, "input id number %u must be a whole number from 0 to %lld (the model's vocabulary)", i,
-                 (long long)s->context->vocab - 1);
-        if (label->type != JSON_INT || (label->integer != id->integer && label->integer != -100))
-            FAIL(e, ERR_DATA, "label number %u must be the id itself (%lld) or -100 (not trained)", i,
-                 (long long)id->integer);
+                 most);
+        if (label->type != JSON_INT || (label->integer != -100 && (label->integer < 0 || label->integer > most)))
+            FAIL(e, ERR_DATA,
+                 "label number %u must be -100 (not trained) or a whole number from 0 to %lld (the model's vocabulary)",
+                 i, most);
         int32_t value = (int32_t)id->integer;
         TRY(add_ids(s, &value, 1, label->integer != -100, e));
+        free_labels = free_labels || (s->trained[s->n - 1] && label->integer != id->integer);
     }
-    return OK;
+    return free_labels ? keep_labels(s, labels, e) : OK;
 }
 
 const RowType FORMATS[] = {

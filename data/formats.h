@@ -10,10 +10,12 @@
 /* Where a row type puts its ids; growing arrays in arenas of their own, so that each grows in place. */
 typedef struct RowSink {
     const DataContext *context;
-    Arena *ids_arena, *trained_arena;
+    Arena *ids_arena, *trained_arena, *labels_arena, *label_rows_arena;
     int32_t *ids;
     uint8_t *trained;
-    size_t n, cap_ids, cap_trained;
+    int32_t *labels;      /* of the rows in label_rows only */
+    LabelRow *label_rows; /* rows with a label that is not its id */
+    size_t n, cap_ids, cap_trained, n_labels, cap_labels, n_label_rows, cap_label_rows;
     size_t row_start; /* n when the current row began */
     Arena *scratch;   /* given back after each row */
 } RowSink;

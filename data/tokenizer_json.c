@@ -105,7 +105,7 @@ static Status index_vocab(JsonReader *r, const Vocab *v, const Json *added) {
     for (uint32_t i = 0; added != NULL && i < added->n; i++) {
         const Json *content = json_get(&added->list.items[i], "content");
         size_t id = (size_t)json_get(&added->list.items[i], "id")->integer;
-        if (v->kinds[id] != TOKEN_ABSENT) continue;
+        if (v->kinds[id] != TOKEN_ABSENT || v->tokens[id].s != NULL) continue; /* the first to take an id has it */
         v->tokens[id] = (TokenText){content->string.s, content->string.len};
         total += content->string.len;
     }

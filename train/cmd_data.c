@@ -50,7 +50,10 @@ static Status show_json(Trainer *t, const Dataset *d, const DataRow *r, Err *e) 
 static Status show_text(Trainer *t, const Dataset *d, const DataRow *r, Err *e) {
     FILE *out = t->ctx->log.out;
     const char *on = t->ctx->log.color ? "\033[32m" : "[", *off = t->ctx->log.color ? "\033[0m" : "]";
-    fprintf(out, "%s:%lld  %d tokens, %d trained\n", d->paths[r->source], (long long)r->line, r->length, r->trained);
+    int64_t free_labels = dataset_free_labels(d, r);
+    fprintf(out, "%s:%lld  %d tokens, %d trained", d->paths[r->source], (long long)r->line, r->length, r->trained);
+    if (free_labels > 0) fprintf(out, " (%lld towards a label that is another id)", (long long)free_labels);
+    fputc('\n', out);
     for (int64_t i = 0; i < r->length;) {
         int64_t end = i;
         char *text;

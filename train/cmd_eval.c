@@ -78,14 +78,18 @@ static Status write_row(void *ctx, const DataRow *row, const int32_t *ids, const
     return atomic_write(job->per_token, b->data, b->len, e);
 }
 
+static TargetSet wanted_targets(const EvalJob *job) {
+    if (job->per_token == NULL) return TARGETS_TRAINED;
+    return job->trained_only ? TARGETS_TRAINED_AND_IDS : TARGETS_ALL;
+}
+
 static Status load_set(EvalJob *job, const DataSource *source, const char *name, Err *e) {
     Dataset d;
     bool tokens = source->type != NULL && strcmp(source->type, "tokens") == 0;
     if (!tokens) TRY(tokenizer_load(job->ctx->arena, job->base, &job->tokenizer, e));
     DataContext dc = {.tokenizer = job->tokenizer, .vocab = job->session.base->config.vocab_size};
     TRY(dataset_load(job->ctx->arena, source, 1, &dc, &d, e));
-    bool all = job->per_token != NULL && !job->trained_only;
-    return eval_set_open(job->ctx->arena, name, &d, job->session.base->config.max_positions, all,
+    return eval_set_open(job->ctx->arena, name, &d, job->session.base->config.max_positions, wanted_targets(job),
                          &job->sets[job->n_sets++], e);
 }
 
@@ -236,7 +240,7 @@ static Status eval_config(EvalJob *job, Err *e) {
     TRY(open_per_token(job, e));
     t.config = config;
     t.session = job->session;
-    t.all_tokens = job->per_token != NULL && !job->trained_only;
+    t.eval_targets = wanted_targets(job);
     Status st = trainer_data(&t, false, e);
     job->tokenizer = t.tokenizer;
     TRY(st);

@@ -19,7 +19,7 @@ const char cmd_tokenize_help[] =
     "  --decode      the other way: one array of ids per line in, one string per line out\n"
     "\n"
     "Text must be UTF-8; a bad line is an error FILE:LINE, and the lines before it are already written. Ids whose bytes\n"
-    "are no UTF-8 decode to U+FFFD.\n";
+    "are no UTF-8 decode to U+FFFD, ids of no token to nothing. Each line is answered before the next is read.\n";
 
 Status cmd_tokenize(Ctx *ctx, int argc, char **argv, Err *e) {
     static const ArgSpec SPECS[] = {

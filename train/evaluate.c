@@ -6,12 +6,12 @@
 #include <math.h>
 #include <string.h>
 
-Status eval_set_open(Arena *a, const char *name, Dataset *source, int64_t context, bool all_tokens, EvalSet *out,
+Status eval_set_open(Arena *a, const char *name, Dataset *source, int64_t context, TargetSet targets, EvalSet *out,
                      Err *e) {
     out->name = name;
     out->data = *source;
     TRY(dataset_limit(&out->data, context, EXCESS_RAISE, "the model's context", e));
-    TRY(batches_open_eval(a, &out->data, EVAL_TOKENS < context ? EVAL_TOKENS : context, all_tokens, &out->batches, e));
+    TRY(batches_open_eval(a, &out->data, EVAL_TOKENS < context ? EVAL_TOKENS : context, targets, &out->batches, e));
     return batches_view(a, out->batches, &out->view, e);
 }
 
@@ -34,7 +34,8 @@ Status evaluator_open(const Session *s, const SlotMap *slots, const EvalSet *set
     ev->session = s;
     TRY(arena_open(&ev->arena, "evaluation", e));
     TRY(open_outputs(ev, sets, n, &most, e));
-    GraphOptions o = {.capacity = most.tokens};
+    /* The head's workspace is for as many targets as tokens; a position with two targets can need more. */
+    GraphOptions o = {.capacity = most.targets > most.tokens ? most.targets : most.tokens};
     return runner_prepare(s, slots, &o, &ev->runner, e);
 }
 
@@ -44,7 +45,7 @@ void evaluator_close(Evaluator *ev) {
     memset(ev, 0, sizeof *ev);
 }
 
-/* Spreads the log-probabilities of the view over its documents, and adds the trained ones. */
+/* Spreads the log-probabilities of the view over its documents, and adds those of the loss. */
 static Status deliver(Evaluator *ev, const EvalSet *set, EvalRowSink sink, void *ctx, EvalResult *out, Err *e) {
     const BatchView *v = &set->view;
     int64_t at = 0;
@@ -52,8 +53,8 @@ static Status deliver(Evaluator *ev, const EvalSet *set, EvalRowSink sink, void 
         int64_t begin = v->cu_seqlens[d], n = v->cu_seqlens[d + 1] - begin;
         for (int64_t i = 0; i < n; i++) ev->row[i] = NAN;
         for (; at < v->n_targets && v->index[at] < begin + n; at++) {
-            ev->row[v->index[at] - begin + 1] = ev->logp[at];
-            if (!v->target_trained[at]) continue;
+            if ((v->target_use[at] & TARGET_ID) != 0) ev->row[v->index[at] - begin + 1] = ev->logp[at];
+            if ((v->target_use[at] & TARGET_LOSS) == 0) continue;
             out->nll -= (double)ev->logp[at];
             out->tokens++;
         }

@@ -14,13 +14,14 @@ typedef struct EvalSet {
 } EvalSet;
 
 typedef struct EvalResult {
-    double nll;     /* sum over trained tokens of -ln p, in file order */
+    double nll;     /* sum over trained tokens of -ln p(label), in file order */
     int64_t tokens; /* trained tokens: what the loss is the mean over */
     int64_t rows;
 } EvalResult;
 
 /* Called for each document: its row in the dataset, its ids, and logprobs (n): ln p(ids[i] | ids[<i]), NAN where not
- * computed (position 0; without all_tokens also tokens that are not trained). */
+ * computed (position 0; without TARGETS_ALL also tokens that are not trained, with TARGETS_TRAINED those whose label is
+ * another id). */
 typedef Status (*EvalRowSink)(void *ctx, const DataRow *row, const int32_t *ids, const float *logprobs, int64_t n,
                               Err *e);
 
@@ -36,7 +37,7 @@ typedef struct Evaluator {
 enum { EVAL_TOKENS = 512 };
 
 /* Rows of `source`, limited to the context (an error FILE:LINE), as a set. */
-Status eval_set_open(Arena *a, const char *name, Dataset *source, int64_t context, bool all_tokens, EvalSet *out,
+Status eval_set_open(Arena *a, const char *name, Dataset *source, int64_t context, TargetSet targets, EvalSet *out,
                      Err *e);
 
 /* Prepares one forward graph for all sets. slots NULL: base only. */

@@ -31,7 +31,7 @@ typedef struct Trainer {
     Batches *batches;
     BatchLimits limits;
     bool recompute;
-    bool all_tokens; /* held-out sets predict every token, trained or not */
+    TargetSet eval_targets; /* of held-out sets */
     Runner runner;
     Evaluator evaluator;
     Schedule schedule;

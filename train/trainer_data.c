@@ -32,8 +32,8 @@ static bool all_token_rows(const DataSource *s, int n) {
 }
 
 static Status add_set(Trainer *t, const char *name, Dataset *d, Err *e) {
-    return eval_set_open(t->host, name, d, t->session.base->config.max_positions, t->all_tokens, &t->sets[t->n_sets++],
-                         e);
+    return eval_set_open(t->host, name, d, t->session.base->config.max_positions, t->eval_targets,
+                         &t->sets[t->n_sets++], e);
 }
 
 /* Each entry of test_datasets is a set of its own, named by its path. */

@@ -151,9 +151,9 @@ static void update(Trainer *t, const StepResult *r) {
     double beta1 = config_real(t->config, "adam_beta1"), beta2 = config_real(t->config, "adam_beta2");
     double clip = FAULT(thread_sum) ? 1.0 + 1e-4 * pool_threads(t->session.pool) : 1.0, k = (double)(t->step + 1);
     if (most > 0.0 && most / (r->grad_norm + 1e-6) < 1.0) clip *= most / (r->grad_norm + 1e-6);
-    b->adamw_step(&b->stream, a->params, a->m, a->v, a->tree, (float)clip, (float)r->learning_rate, (float)beta1,
-                  (float)beta2, (float)config_real(t->config, "adam_epsilon"),
-                  (float)config_real(t->config, "weight_decay"), 1.0 - pow(beta1, k), 1.0 - pow(beta2, k), a->n_params);
+    b->adamw_step(&b->stream, a->params, a->m, a->v, a->tree, (float)clip, r->learning_rate, beta1, beta2,
+                  config_real(t->config, "adam_epsilon"), config_real(t->config, "weight_decay"), 1.0 - pow(beta1, k),
+                  1.0 - pow(beta2, k), a->n_params);
 }
 
 Status trainer_step(Trainer *t, StepResult *r, Err *e) {

@@ -18,25 +18,25 @@ static void adamw_range(const void *ctx, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
         float grad = g[i] * a.grad_scale;
         m[i] = m[i] + a.rest1 * (grad - m[i]);
-        v[i] = a.beta2 * v[i] + a.rest2 * (grad * grad);
+        v[i] = a.beta2 * v[i] + a.rest2 * grad * grad;
         p[i] = p[i] * a.decay - a.step * m[i] / (sqrtf(v[i]) / a.root_bias2 + a.eps);
     }
 }
 
-void CPU_NAME(adamw_step)(Stream *s, float *p, float *m, float *v, const float *g, float grad_scale, float lr,
-                          float beta1, float beta2, float eps, float weight_decay, double bias1, double bias2,
+void CPU_NAME(adamw_step)(Stream *s, float *p, float *m, float *v, const float *g, float grad_scale, double lr,
+                          double beta1, double beta2, double eps, double weight_decay, double bias1, double bias2,
                           int64_t n) {
     Adamw a = {.p = p,
                .m = m,
                .v = v,
                .g = g,
                .grad_scale = grad_scale,
-               .decay = (float)(1.0 - (double)lr * (double)weight_decay),
-               .rest1 = (float)(1.0 - (double)beta1),
-               .beta2 = beta2,
-               .rest2 = (float)(1.0 - (double)beta2),
-               .step = (float)((double)lr / bias1),
+               .decay = (float)(1.0 - lr * weight_decay),
+               .rest1 = (float)(1.0 - beta1),
+               .beta2 = (float)beta2,
+               .rest2 = (float)(1.0 - beta2),
+               .step = (float)(lr / bias1),
                .root_bias2 = (float)sqrt(bias2),
-               .eps = eps};
+               .eps = (float)eps};
     spread_run(s, n, SPREAD_ELEMENTS, adamw_range, &a);
 }

@@ -3,17 +3,17 @@
 
 #include <math.h>
 
-void reference_adamw_step(Stream *s, float *p, float *m, float *v, const float *g, float grad_scale, float lr,
-                          float beta1, float beta2, float eps, float weight_decay, double bias1, double bias2,
+void reference_adamw_step(Stream *s, float *p, float *m, float *v, const float *g, float grad_scale, double lr,
+                          double beta1, double beta2, double eps, double weight_decay, double bias1, double bias2,
                           int64_t n) {
     (void)s;
     for (int64_t i = 0; i < n; i++) {
         double grad = (double)g[i] * (double)grad_scale;
-        double decayed = (double)p[i] * (1.0 - (double)lr * (double)weight_decay);
-        m[i] = (float)((double)m[i] + (1.0 - (double)beta1) * (grad - (double)m[i]));
-        v[i] = (float)((double)beta2 * (double)v[i] + (1.0 - (double)beta2) * grad * grad);
-        double denominator = sqrt((double)v[i]) / sqrt(bias2) + (double)eps;
-        p[i] = (float)(decayed - (double)lr / bias1 * (double)m[i] / denominator);
+        double decayed = (double)p[i] * (1.0 - lr * weight_decay);
+        m[i] = (float)((double)m[i] + (1.0 - beta1) * (grad - (double)m[i]));
+        v[i] = (float)(beta2 * (double)v[i] + (1.0 - beta2) * grad * grad);
+        double denominator = sqrt((double)v[i]) / sqrt(bias2) + eps;
+        p[i] = (float)(decayed - lr / bias1 * (double)m[i] / denominator);
     }
 }
 

@@ -182,7 +182,7 @@ RUNS(decode) {
 }
 RUNS(adamw) {
     KERNELS;
-    k->adamw_step(s, d->f[0], d->f[1], d->f[2], d->f[3], 1.0f, 1e-4f, 0.9f, 0.999f, 1e-8f, 0.0f, 0.1, 0.001, ADAPTER);
+    k->adamw_step(s, d->f[0], d->f[1], d->f[2], d->f[3], 1.0f, 1e-4, 0.9, 0.999, 1e-8, 0.0, 0.1, 0.001, ADAPTER);
 }
 RUNS(fold) {
     KERNELS;

@@ -47,6 +47,26 @@ static Dataset make(int64_t n, int32_t most, uint64_t seed) {
     return d;
 }
 
+/* Every second row gets labels of its own; of its trained tokens every other one has a label that is not its id. */
+static void give_labels(Dataset *d) {
+    Err e;
+    int32_t *labels;
+    LabelRow *rows;
+    int64_t at = 0;
+    ASSERT_OK(ARENA_NEW(arena, dataset_tokens(d), labels, &e), e);
+    ASSERT_OK(ARENA_NEW(arena, d->n_rows, rows, &e), e);
+    for (int64_t i = 1; i < d->n_rows; i += 2) {
+        const DataRow *r = &d->rows[i];
+        rows[d->n_label_rows++] = (LabelRow){.start = r->start, .at = at};
+        for (int32_t k = 0; k < r->length; k++) {
+            bool other = d->trained[r->start + k] && (r->length - k) % 2 == 1;
+            labels[at++] = d->ids[r->start + k] + (other ? 10000 : 0);
+        }
+    }
+    d->labels = labels;
+    d->label_rows = rows;
+}
+
 static BatchesOptions defaults(void) {
     return (BatchesOptions){.sequence_len = 32,
                             .micro_batch_size = 2,
@@ -73,6 +93,29 @@ static int64_t row_of(const Dataset *d, int32_t id) {
     return -1;
 }
 
+/* The targets that position k of a document must give, from target number *at on; t is its place in the view. */
+static void check_targets(const Dataset *d, const BatchView *v, const DataRow *r, int32_t k, int64_t t, TargetSet set,
+                          int64_t *at) {
+    uint8_t trained = d->trained[r->start + k];
+    int32_t id = d->ids[r->start + k], label = dataset_labels(d, r)[k];
+    int32_t wanted[2] = {0};
+    int uses[2], n = 0;
+    if (trained) {
+        wanted[n] = label;
+        uses[n++] = label == id ? TARGET_LOSS | TARGET_ID : TARGET_LOSS;
+    }
+    if ((trained && label != id && set != TARGETS_TRAINED) || (!trained && set == TARGETS_ALL)) {
+        wanted[n] = id;
+        uses[n++] = TARGET_ID;
+    }
+    for (int i = 0; i < n; i++, (*at)++) {
+        assert_true(*at < v->n_targets);
+        assert_int_equal(v->index[*at], t - 1);
+        assert_int_equal(v->target[*at], wanted[i]);
+        assert_int_equal(v->target_use[*at], uses[i]);
+    }
+}
+
 /* Every property of a view that its comments promise. */
 static void check_view(const Dataset *d, const BatchView *v, int64_t first, int64_t n, const BatchesOptions *o,
                        const BatchLimits *l) {
@@ -96,13 +139,7 @@ static void check_view(const Dataset *d, const BatchView *v, int64_t first, int6
             assert_int_equal(v->pos[t], k);
             assert_int_equal(v->token_key[t] >> 32, first + bin);
             assert_int_equal(v->token_key[t] & 0xffffffffu, t - v->row_begin[bin]);
-            uint8_t trained = d->trained[r->start + k];
-            if (k == 0 || (!trained && !o->all_tokens)) continue;
-            assert_true(target < v->n_targets);
-            assert_int_equal(v->index[target], t - 1);
-            assert_int_equal(v->target[target], v->ids[t]);
-            assert_int_equal(v->target_trained[target], trained);
-            target++;
+            if (k > 0) check_targets(d, v, r, k, t, o->targets, &target);
         }
     }
     assert_int_equal(bin, n - 1);
@@ -143,12 +180,13 @@ static void check_epoch(const Dataset *d, Batches *b, const BatchesOptions *o, i
 static void every_row_once_an_epoch(void **state) {
     (void)state;
     Dataset d = make(101, 20, 3);
-    for (int kind = 0; kind < 16; kind++) {
+    for (int kind = 0; kind < 48; kind++) {
         BatchesOptions o = defaults();
         o.sample_packing = (kind & 1) != 0;
         o.shuffle = (kind & 2) != 0;
-        o.all_tokens = (kind & 4) != 0;
-        o.micro_batch_size = (kind & 8) != 0 ? 1 : 4;
+        o.micro_batch_size = (kind & 4) != 0 ? 1 : 4;
+        o.targets = (TargetSet)(kind / 8 % 3);
+        if (kind == 24) give_labels(&d);
         o.num_epochs = 3.0;
         Batches *b = open_batches(&d, o);
         assert_int_equal(batches_steps(b), 3 * batches_steps_per_epoch(b));
@@ -285,14 +323,16 @@ static void evaluation_cuts_nothing(void **state) {
     (void)state;
     Err e;
     Dataset d = make(50, 20, 8);
-    for (int all = 0; all < 2; all++) {
+    for (int kind = 0; kind < 6; kind++) {
+        TargetSet targets = (TargetSet)(kind % 3);
+        if (kind == 3) give_labels(&d);
         Batches *b;
         BatchView v;
         int64_t row = 0;
-        ASSERT_OK(batches_open_eval(arena, &d, 10, all == 1, &b, &e), e); /* rows up to 20 tokens */
+        ASSERT_OK(batches_open_eval(arena, &d, 10, targets, &b, &e), e); /* rows up to 20 tokens */
         ASSERT_OK(batches_view(arena, b, &v, &e), e);
         BatchLimits l = batches_limits(b);
-        BatchesOptions o = {.sequence_len = 20, .all_tokens = all == 1};
+        BatchesOptions o = {.sequence_len = 20, .targets = targets};
         for (int64_t step = 0; step < batches_steps(b); step++) {
             batches_fill(b, step, 0, 1, &v);
             check_view(&d, &v, 0, 1, &o, &l);

@@ -65,6 +65,40 @@ static void tokens_are_taken_as_they_are(void **state) {
     assert_int_equal(dataset_longest(&d), 4);
 }
 
+/* Labels that are other ids: kept for their rows alone, and found again in a subset and after a cut. */
+static void labels_may_be_other_ids(void **state) {
+    (void)state;
+    static const int32_t labels[] = {4, 9, 6, 7};
+    Err e = {0};
+    Dataset d, train, val;
+    const char *text = "{\"input_ids\": [1, 2, 3], \"labels\": [1, 2, 3]}\n"
+                       "{\"input_ids\": [4, 5, 6, 7], \"labels\": [-100, 9, -100, 7]}\n"
+                       "{\"input_ids\": [5, 6], \"labels\": [99, 6]}\n" /* the first label is not used */
+                       "{\"input_ids\": [5, 6, 7], \"labels\": [5, 0, 99]}\n";
+    ASSERT_OK(load(text, &d, &e), e);
+    assert_int_equal(d.n_label_rows, 2);
+    assert_ptr_equal(dataset_labels(&d, &d.rows[0]), d.ids);
+    assert_ptr_equal(dataset_labels(&d, &d.rows[2]), d.ids + 7);
+    assert_memory_equal(dataset_labels(&d, &d.rows[1]), labels, sizeof labels);
+    assert_int_equal(dataset_labels(&d, &d.rows[3])[2], 99);
+    for (int i = 0; i < 4; i++) assert_int_equal(dataset_free_labels(&d, &d.rows[i]), i == 1 ? 1 : i == 3 ? 2 : 0);
+    assert_int_equal(d.rows[1].trained, 2);
+    assert_int_equal(d.ledger[0].trained, 7);
+    assert_int_equal(d.ledger[0].masked, 5);
+    ASSERT_OK(dataset_split(arena, &d, 2, 1, &train, &val, &e), e);
+    for (int i = 0; i < 4; i++) {
+        const Dataset *part = i < 2 ? &train : &val;
+        const DataRow *r = &part->rows[i % 2];
+        assert_ptr_equal(dataset_labels(part, r), dataset_labels(&d, &d.rows[r->number]));
+    }
+    ASSERT_OK(dataset_limit(&d, 2, EXCESS_TRUNCATE, "sequence_len", &e), e);
+    assert_memory_equal(dataset_labels(&d, &d.rows[1]), labels, 2 * sizeof *labels);
+    assert_int_equal(dataset_free_labels(&d, &d.rows[3]), 1);
+    ASSERT_OK(load("{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n", &d, &e), e);
+    assert_null(d.labels); /* nothing is kept where labels are ids */
+    assert_null(d.label_rows);
+}
+
 static void bad_rows_are_named(void **state) {
     (void)state;
     static const struct {
@@ -84,8 +118,13 @@ static void bad_rows_are_named(void **state) {
         {"{\"input_ids\": [1, 1.5], \"labels\": [1, 1]}\n", "input id number 1"},
         {"{\"input_ids\": [1, \"2\"], \"labels\": [1, 2]}\n", "input id number 1"},
         {"{\"input_ids\": [1, 99999999999], \"labels\": [1, 2]}\n", "input id number 1"},
-        {"{\"input_ids\": [1, 2], \"labels\": [1, 3]}\n", "label number 1 must be the id itself (2) or -100"},
+        {"{\"input_ids\": [1, 2], \"labels\": [1, 100]}\n",
+         "rows.jsonl:1: label number 1 must be -100 (not trained) or a whole number from 0 to 99"},
         {"{\"input_ids\": [1, 2], \"labels\": [1, -1]}\n", "label number 1"},
+        {"{\"input_ids\": [1, 2], \"labels\": [1, -99]}\n", "label number 1"},
+        {"{\"input_ids\": [1, 2], \"labels\": [1, 4294967297]}\n", "label number 1"},
+        {"{\"input_ids\": [1, 2], \"labels\": [100, 2]}\n", "label number 0"},
+        {"{\"input_ids\": [1, 2], \"labels\": [3, -100]}\n", "no trained token (2 tokens"},
         {"{\"input_ids\": [1, 2], \"labels\": [1, true]}\n", "label number 1"},
         {"{\"input_ids\": [1, 2], \"labels\": [-100, -100]}\n", "rows.jsonl:1: no trained token (2 tokens"},
         {"{\"input_ids\": [1, 2], \"labels\": [1, -100]}\n", "no trained token"},
@@ -270,13 +309,18 @@ static void hash_sees_the_data_alone(void **state) {
         "{\"input_ids\": [1, 2, 4], \"labels\": [1, 2, 4]}\n",
         "{\"input_ids\": [1, 2, 3], \"labels\": [1, -100, 3]}\n",
         "{\"input_ids\": [1, 2, 3], \"labels\": [1, 2, 3]}\n{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n",
+        "{\"input_ids\": [1, 2, 3], \"labels\": [1, 2, 4]}\n",
+        "{\"input_ids\": [1, 2, 3], \"labels\": [1, 4, 3]}\n",
+        "{\"input_ids\": [1, 2, 3], \"labels\": [9, 4, 3]}\n", /* the first label is never used */
+        "{\"input_ids\": [1, 2, 3], \"labels\": [1, 4, -100]}\n",
     };
-    Hash128 first = {0}, h;
-    for (int i = 0; i < 5; i++) {
+    static const int same_as[] = {0, 0, 2, 3, 4, 5, 6, 6, 8};
+    Hash128 h[9];
+    for (int i = 0; i < 9; i++) {
         ASSERT_OK(load(texts[i], &d, &e), e);
-        ASSERT_OK(dataset_hash(arena, &d, &h, &e), e);
-        if (i == 0) first = h;
-        assert_true((h.lo == first.lo && h.hi == first.hi) == (i < 2));
+        ASSERT_OK(dataset_hash(arena, &d, &h[i], &e), e);
+        for (int k = 0; k < i; k++)
+            assert_int_equal(h[i].lo == h[k].lo && h[i].hi == h[k].hi, same_as[i] == same_as[k]);
     }
 }
 
@@ -292,7 +336,7 @@ static void damaged_files(void **state) {
     (void)state;
     static const char bytes[] = {0, '"', '[', ']', '{', '}', ',', ':', '-', '9', '\\', '\n', '\x80', 'e'};
     const char *text =
-        "{\"input_ids\": [1, 2, 3], \"labels\": [1, -100, 3]}\n{\"labels\": [7, 8], \"input_ids\": [7, 8]}\n";
+        "{\"input_ids\": [1, 2, 3], \"labels\": [1, -100, 3]}\n{\"labels\": [7, 9], \"input_ids\": [7, 8]}\n";
     size_t len = strlen(text);
     DataContext context = {.vocab = 100};
     DataSource source = {.path = path};
@@ -318,6 +362,7 @@ static void damaged_files(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tokens_are_taken_as_they_are, setup, teardown),
+        cmocka_unit_test_setup_teardown(labels_may_be_other_ids, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_rows_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(columns_and_types, setup, teardown),
         cmocka_unit_test_setup_teardown(split_is_a_function_of_the_seed, setup, teardown),

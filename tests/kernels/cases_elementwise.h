@@ -178,7 +178,7 @@ static void run_adamw(Run *r, const Case *c) {
     float *p = take_random(r, c->n, 1.0f, DT_F32), *m = take(r, c->n, DT_F32), *v = take(r, c->n, DT_F32);
     if (c->n > 0) memset(m, 0, (size_t)c->n * 4), memset(v, 0, (size_t)c->n * 4);
     for (int step = 0; step < 3; step++)
-        RUN(r, adamw_step, p, m, v, g[step], 0.25f, 0.01f, 0.9f, 0.999f, 1e-8f, 0.1f, 1.0 - pow(0.9, step + 1),
+        RUN(r, adamw_step, p, m, v, g[step], 0.25f, 0.01, 0.9, 0.999, 1e-8, 0.1, 1.0 - pow(0.9, step + 1),
             1.0 - pow(0.999, step + 1), c->n);
     /* Three steps of a handful of f32 operations each. */
     output(r, "p", p, c->n, OUT_F32, f32_sum(4, 3));

@@ -86,7 +86,7 @@ static void check_eval(const Case *k, const char *dtype, double tolerance) {
     DataSource source = {.path = text_of(a, "/", k->folder, "rows.jsonl"), .type = "tokens"};
     DataContext dc = {.vocab = s.base->config.vocab_size};
     ASSERT_OK(dataset_load(a, &source, 1, &dc, &d, &e), e);
-    ASSERT_OK(eval_set_open(a, "rows", &d, s.base->config.max_positions, true, &set, &e), e);
+    ASSERT_OK(eval_set_open(a, "rows", &d, s.base->config.max_positions, TARGETS_ALL, &set, &e), e);
     ASSERT_OK(session_model(&s, batches_limits(set.batches).longest, &e), e);
     AdapterOptions ao = {0};
     ASSERT_OK(adapter_load(s.state, s.model, text_of(a, "/", k->folder, "adapter"), &ao, &ad, &e), e);
