@@ -9,14 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { FIRST_BYTES = 1 << 18 };
+
 Arena *fuzz_arena(void) {
     static Arena *a;
     static ArenaMark empty;
     if (a == NULL) {
-        char *first; /* so that the first block stays */
+        char *first; /* its block stays, so that few inputs need more from the system */
         CHECK(arena_open(&a, "fuzz target", NULL) == OK, "no arena");
-        CHECK(ARENA_NEW(a, 1, first, NULL) == OK, "no memory");
+        CHECK(ARENA_NEW(a, FIRST_BYTES, first, NULL) == OK, "no memory");
         empty = arena_mark(a);
+        empty.used = 0;
     }
     arena_reset(a, empty);
     return a;
