@@ -150,9 +150,9 @@ static void try_made(Arena *a, FuzzInput text) {
     uint8_t *image;
     size_t bytes;
     Err e = {0};
-    CHECK(h5_create(a, &h, &e) == OK, "%s", e.message);
+    CHECK(h5_create(a, 0, &h, &e) == OK, "%s", e.message);
     for (int i = 0; i < LINES_MAX && rest.size > 0; i++) put_line(a, h, fuzz_part(&rest, '\n'));
-    CHECK(h5_image(h, a, &image, &bytes, &e) == OK, "%s", e.message);
+    CHECK(h5_image(h, &image, &bytes, &e) == OK, "%s", e.message);
     h5_close(h);
     const char *line = right_line(a, image, bytes);
     fuzz_put(a, "state.h5.xxh3", line, strlen(line));
