@@ -6,20 +6,13 @@
 #include "base/arena.h"
 
 #include "base/fault.h"
+#include "base/poison.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#define POISON(p, bytes) __asan_poison_memory_region((p), (bytes))
-#define UNPOISON(p, bytes) __asan_unpoison_memory_region((p), (bytes))
-#else
-#define POISON(p, bytes) ((void)(p), (void)(bytes))
-#define UNPOISON(p, bytes) ((void)(p), (void)(bytes))
-#endif
 
 typedef struct Block {
     struct Block *prev;

@@ -2,6 +2,7 @@
 #include "base/file.h"
 
 #include "base/fault.h"
+#include "base/poison.h"
 #include "base/signals.h"
 
 #include <errno.h>
@@ -14,24 +15,14 @@
 
 /* The last page of a mapping is readable beyond the file's end. Under AddressSanitizer that part is made forbidden, so
  * that reading past the end of a file is found as surely as past the end of an array. */
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-
 static void guard_tail(const void *start, size_t size, bool forbid) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), tail = (page - size % page) % page;
     const uint8_t *end = (const uint8_t *)start + size;
     if (forbid)
-        ASAN_POISON_MEMORY_REGION(end, tail);
+        POISON(end, tail);
     else
-        ASAN_UNPOISON_MEMORY_REGION(end, tail);
+        UNPOISON(end, tail);
 }
-#else
-static void guard_tail(const void *start, size_t size, bool forbid) {
-    (void)start;
-    (void)size;
-    (void)forbid;
-}
-#endif
 
 /* Opens a regular file for reading and gives its size. O_NONBLOCK: opening a pipe nobody writes to must not wait. */
 static Status open_regular(const char *path, int *fd, size_t *size, Err *e) {

@@ -293,11 +293,18 @@ static Status translate(Config *c, KeyId id, const Yaml *v, Place p, Yaml *out, 
     return OK;
 }
 
-/* Default text is read by the same readers, with its own place. */
+/* Default text is read by the same readers, with its own place: a plain scalar, or a flow list. */
 static Status read_default(Config *c, KeyId id, Value *out, Err *e) {
-    Yaml v;
+    const char *text = CONFIG_KEYS[id].default_text;
+    char *copy;
+    Yaml v = {0};
     *out = (Value){.string = ""};
-    TRY(yaml_parse_value(c->arena, CONFIG_KEYS[id].name, CONFIG_KEYS[id].default_text, &v, e));
+    if (*text == '[') {
+        TRY(yaml_parse_value(c->arena, CONFIG_KEYS[id].name, text, &v, e));
+    } else {
+        TRY(arena_strdup(c->arena, text, &copy, e));
+        yaml_scalar(copy, &v);
+    }
     if (v.type == YAML_NULL) return OK;
     return READERS[CONFIG_KEYS[id].type](c, id, &v, out->place, out, e);
 }

@@ -63,6 +63,8 @@ static Status block_for(Arena *a, KindMap *k, const uint8_t block[256], uint16_t
 Status kinds_build(Arena *a, const RegexSets *sets, KindMap *out, Err *e) {
     uint32_t *b = NULL;
     size_t n = 0, at[REGEX_SETS_MAX] = {0};
+    uint16_t by_kind[REGEX_KINDS_MAX] = {
+        0}; /* the block, + 1, that is of this kind all through: most blocks are such */
     uint8_t block[256];
     out->n_kinds = 0;
     TRY(boundaries(a, sets, &b, &n, e));
@@ -78,7 +80,13 @@ Status kinds_build(Arena *a, const RegexSets *sets, KindMap *out, Err *e) {
         for (uint32_t cp = b[i]; cp < b[i + 1];) {
             uint32_t end = (cp | 255) + 1 < b[i + 1] ? (cp | 255) + 1 : b[i + 1];
             memset(block + (cp & 255), kind, end - cp);
-            if ((end & 255) == 0) TRY(block_for(a, out, block, &out->blocks[(end >> 8) - 1], e));
+            bool whole = end - cp == 256;
+            uint16_t *to = &out->blocks[cp >> 8];
+            if (whole && by_kind[kind] > 0)
+                *to = (uint16_t)(by_kind[kind] - 1);
+            else if ((end & 255) == 0)
+                TRY(block_for(a, out, block, to, e));
+            if (whole) by_kind[kind] = (uint16_t)(*to + 1);
             cp = end;
         }
     }
