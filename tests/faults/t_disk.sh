@@ -26,9 +26,9 @@ train_faults() { # FAULT SAMPLES
     done
     echo "train: $fault at $(numbers "$total" "$2" | wc -l) of $total passages"
 }
-train_faults write 8
-train_faults sync 6
-train_faults rename 6
+train_faults write 6
+train_faults sync 4
+train_faults rename 4
 
 # ---- resume: the checkpoints that were there are still there, and the next resume works
 resume_faults() { # FAULT SAMPLES
@@ -52,9 +52,9 @@ resume_faults() { # FAULT SAMPLES
     done
     echo "resume: $fault at $(numbers "$total" "$2" | wc -l) of $total passages"
 }
-resume_faults write 4
-resume_faults sync 3
-resume_faults rename 3
+resume_faults write 3
+resume_faults sync 2
+resume_faults rename 2
 
 # ---- other commands that write files: their target is as it was before
 other() { # NAME TARGET FAULT SAMPLES COMMAND...
