@@ -31,8 +31,9 @@ static void use(const Config *c) {
         fuzz_touch(where, strlen(where));
     }
     for (int64_t i = 0; i < config_datasets(c, "datasets"); i++) {
-        const char *path = config_dataset(c, "datasets", i, "path"),
-                   *where = config_dataset_where(c, "datasets", i, "type");
+        Err e;
+        const char *path = config_dataset(c, "datasets", i, "path"), *where;
+        CHECK(config_dataset_where(c, "datasets", i, "type", &where, &e) == OK, "%s", e.message);
         fuzz_touch(path, strlen(path));
         fuzz_touch(where, strlen(where));
     }
