@@ -9,6 +9,8 @@ const char cmd_train_help[] =
     "\n"
     "  key=value     replaces a key of the config; a list entry is datasets.0.path=FILE\n"
     "  --resume      go on from the newest valid checkpoint of output_dir (= resume_from_checkpoint: auto)\n"
+    "  --force-resume KEY  go on although KEY differs from the checkpoint: a config key, base_model, tokenizer, datasets,\n"
+    "                cpu_level or lora_model_dir; the difference is told\n"
     "  --quiet       warnings and errors only\n"
     "\n"
     "Ctrl-C once: the step in progress is dropped, a checkpoint is written; twice: stops at once.\n"
