@@ -28,18 +28,11 @@ enum {
 #define LN_2 0.693147181f
 
 /* 2^x for x <= 0, about 1 ulp where the level fuses; below 2^-126 it is 0, and 2^0 is 1 exactly; NaN stays NaN. The
- * clamp to -127 makes the biased exponent 0. Polynomial: a minimax fit on [-1/2, 1/2] with p(0) = 1. */
+ * clamp to -127 makes the biased exponent 0. */
 CPU_INLINE vf exp2_nonpositive(vf x) {
     x = vf_max(vf_set1(-127.0f), x);
     vf shifted = x + MATH_ROUND32, r = x - (shifted - MATH_ROUND32);
-    vf p = vf_set1(0x1.41fb2ep-13f);
-    p = vf_fma(p, r, vf_set1(0x1.5f3f3p-10f));
-    p = vf_fma(p, r, vf_set1(0x1.3b2d5p-7f));
-    p = vf_fma(p, r, vf_set1(0x1.c6aee6p-5f));
-    p = vf_fma(p, r, vf_set1(0x1.ebfbdcp-3f));
-    p = vf_fma(p, r, vf_set1(0x1.62e43p-1f));
-    p = vf_fma(p, r, vf_set1(1.0f));
-    return p * (vf)(((vu)shifted << 23) + 0x3f800000u);
+    return vf_exp2_rounded(shifted, r);
 }
 
 typedef struct Shape {

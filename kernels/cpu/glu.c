@@ -19,20 +19,13 @@ typedef struct Glu {
 } Glu;
 
 /* e^x within 2 ulp where the level fuses, for a sigmoid: infinite from about 88.4 on, never below 2^-126, NaN stays NaN.
- * 2^n * 2^r as in attention.h, with a second part of log2(e), so that r is exact for large x too. Shorter than vf_exp,
+ * 2^n * 2^r with a second part of log2(e), so that r is exact for large x too. Shorter than vf_exp,
  * whose steps must not fuse. */
 CPU_INLINE vf exp_fused(vf x) {
     x = vf_min(vf_set1(89.0f), vf_max(vf_set1(-87.0f), x));
     vf shifted = vf_fma(x, vf_set1(MATH_LOG2E_F32), vf_set1(MATH_ROUND32)), n = shifted - MATH_ROUND32;
     vf r = vf_fma(x, vf_set1(0x1.4ae0cp-26f), vf_fma(x, vf_set1(MATH_LOG2E_F32), -n));
-    vf p = vf_set1(0x1.41fb2ep-13f);
-    p = vf_fma(p, r, vf_set1(0x1.5f3f3p-10f));
-    p = vf_fma(p, r, vf_set1(0x1.3b2d5p-7f));
-    p = vf_fma(p, r, vf_set1(0x1.c6aee6p-5f));
-    p = vf_fma(p, r, vf_set1(0x1.ebfbdcp-3f));
-    p = vf_fma(p, r, vf_set1(0x1.62e43p-1f));
-    p = vf_fma(p, r, vf_set1(1.0f));
-    return p * (vf)(((vu)shifted << 23) + 0x3f800000u);
+    return vf_exp2_rounded(shifted, r);
 }
 
 typedef struct Activation {

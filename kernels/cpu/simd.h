@@ -206,6 +206,19 @@ CPU_INLINE vf vf_exp(vf x) {
     return p * a * b;
 }
 
+/* 2^(n + r) for n = shifted - MATH_ROUND32, |r| <= 1/2, n from -127 (which gives 0) to 128: about 1 ulp where the level
+ * fuses. Polynomial: a minimax fit with p(0) = 1. For kernels whose bytes may differ by level; vf_exp is the one of math.h. */
+CPU_INLINE vf vf_exp2_rounded(vf shifted, vf r) {
+    vf p = vf_set1(0x1.41fb2ep-13f);
+    p = vf_fma(p, r, vf_set1(0x1.5f3f3p-10f));
+    p = vf_fma(p, r, vf_set1(0x1.3b2d5p-7f));
+    p = vf_fma(p, r, vf_set1(0x1.c6aee6p-5f));
+    p = vf_fma(p, r, vf_set1(0x1.ebfbdcp-3f));
+    p = vf_fma(p, r, vf_set1(0x1.62e43p-1f));
+    p = vf_fma(p, r, vf_set1(1.0f));
+    return p * (vf)(((vu)shifted << 23) + 0x3f800000u);
+}
+
 /* tanh x, bit for bit tanh_f32 of math.h. */
 CPU_INLINE vf vf_tanh(vf x) {
     vf a = (vf)((vu)x & 0x7fffffffu), z = x * x;
