@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_MAX_BYTES = 1 << 24, RANK_MAX = 1 << 16 };
+enum { CONFIG_MAX_BYTES = 1 << 24, RANK_MAX = 1 << 16, NAME_MAX_BYTES = 1000, TARGETS_MAX = 1 << 16 };
 
 typedef enum Rule { USED, NEUTRAL, IS_FALSE, IS_EMPTY, IS_LORA, IS_NONE, KEEPS_BASE } Rule;
 
@@ -153,6 +153,8 @@ static Status read_config(Reading *r, Err *e) {
     v = json_get(root, "target_modules");
     if (v != NULL && v->type != JSON_NULL && v->type != JSON_ARRAY && v->type != JSON_STRING)
         FAIL(e, ERR_FORMAT, "%s: 'target_modules' is neither a list nor a string", path);
+    if (v != NULL && v->type == JSON_ARRAY && v->n > TARGETS_MAX)
+        FAIL(e, ERR_FORMAT, "%s: 'target_modules' has %u entries, at most %d are read", path, v->n, TARGETS_MAX);
     TRY(pattern_list_open(r->arena, path, root, "rank_pattern", &r->ranks, e));
     return pattern_list_open(r->arena, path, root, "alpha_pattern", &r->alphas, e);
 }
@@ -213,6 +215,9 @@ static Status split_name(Reading *r, const StTensor *t, Half *out, Err *e) {
     const char *path = r->p->file->path;
     size_t len = strlen(t->name), prefix = sizeof PREFIX - 1, tail = 0;
     int side = SIDE_A;
+    if (len > NAME_MAX_BYTES)
+        FAIL(e, ERR_FORMAT, "%s: the name of tensor '%.60s...' has %zu bytes, at most %d are read", path, t->name, len,
+             NAME_MAX_BYTES);
     for (; side <= SIDE_BASE; side++) {
         tail = strlen(TAILS[side]);
         if (len > prefix + tail && strcmp(t->name + len - tail, TAILS[side]) == 0) break;

@@ -23,15 +23,19 @@ static bool all_literal(const char *s) {
     return true;
 }
 
-/* NULL when POSIX and Python read the pattern alike, else what stands against it. */
+/* NULL when POSIX and Python read the pattern alike, else what stands against it. Repetitions of repetitions are refused
+ * because regcomp takes time and memory that double with each level of them. */
 static const char *not_portable(const char *s) {
-    bool bracket = false;
+    bool bracket = false, after_group = false;     /* after_group: a group with a repetition in it has just ended */
+    bool repeats[PATTERN_BYTES_MAX + 1] = {false}; /* by depth of groups: a repetition is in it */
+    size_t depth = 0;
     for (size_t i = 0; s[i] != 0; i++) {
         char c = s[i], next = s[i + 1];
         if (c == '\\' && (bracket || is_word(next) || next == 0))
             return "a backslash escape of a letter or in brackets";
         if (c == '\\') {
             i++;
+            after_group = false;
             continue;
         }
         if (bracket) {
@@ -41,6 +45,7 @@ static const char *not_portable(const char *s) {
         }
         if (c == '[') {
             bracket = true;
+            after_group = false;
             if (next == '^') i++;
             if (s[i + 1] == ']') return "']' first in brackets";
         } else if (c == '(' && (next == '?' || next == '*' || next == '+' || next == '|' || next == ')')) {
@@ -52,6 +57,15 @@ static const char *not_portable(const char *s) {
         } else if (c == '|' &&
                    (next == '*' || next == '+' || next == '?' || next == '|' || next == ')' || next == 0 || i == 0)) {
             return "an empty alternative";
+        } else if ((c == '*' || c == '+') && after_group) {
+            return "a repetition of repetitions";
+        }
+        after_group = c == ')' && repeats[depth];
+        if (c == '*' || c == '+') repeats[depth] = true;
+        if (c == '(') repeats[++depth] = false;
+        if (c == ')' && depth > 0) {
+            repeats[depth - 1] |= repeats[depth];
+            depth--;
         }
     }
     return bracket ? "brackets that do not close" : NULL;

@@ -3,7 +3,7 @@
  * A module takes the value of the first pattern P for which the regular expression (.*\.)?(P)$ matches its name (PEFT
  * utils/other.py, get_pattern_key). Patterns of letters, digits, '_' and '.' are compared directly; others go through
  * POSIX extended expressions, after refusing all syntax in which Python's differ (backslash escapes of letters, groups
- * that begin "(?", counted and lazy repetition), so that what is accepted matches the same names. */
+ * that begin "(?", counted, lazy and nested repetition), so that what is accepted matches the same names. */
 #ifndef LORAC_CHECKPOINTS_PEFT_PATTERN_H
 #define LORAC_CHECKPOINTS_PEFT_PATTERN_H
 

@@ -12,7 +12,12 @@
 
 #include "base/arena.h"
 
-enum { TOKENIZER_TEXT_MAX = 1 << 28, TOKENIZER_TOKENS_MAX = 1 << 24, TOKENIZER_ADDED_BYTES_MAX = 1024 };
+enum {
+    TOKENIZER_TEXT_MAX = 1 << 28,
+    TOKENIZER_TOKENS_MAX = 1 << 24,
+    TOKENIZER_ADDED_BYTES_MAX = 1024,
+    TOKENIZER_STEP_BYTES_MAX = 256 /* each text of a normalizer step, of the spaces' replacement, and the prefix */
+};
 
 /* ---- what a tokenizer is ----------------------------------------------------------------------------------------- */
 

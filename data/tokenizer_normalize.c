@@ -6,9 +6,18 @@
 
 #include <string.h>
 
-enum { NORMALIZED_MAX = 1 << 30 };
+/* A normal form may be GROWTH_MAX times as long as the text, and SPARE_BYTES longer: replacements that grow each other's
+ * results would otherwise take any amount of memory. */
+enum { GROWTH_MAX = 64, SPARE_BYTES = 256 };
 
-static Status replace(TokenText text, TokenText from, TokenText to, Buf *out, bool *changed, Err *e) {
+static Status check_growth(size_t bytes, size_t original, Err *e) {
+    if (bytes > (size_t)GROWTH_MAX * original + SPARE_BYTES)
+        FAIL(e, ERR_DATA, "the tokenizer's normalizer makes %zu bytes of text more than %d times as long", original,
+             GROWTH_MAX);
+    return OK;
+}
+
+static Status replace(TokenText text, TokenText from, TokenText to, size_t original, Buf *out, bool *changed, Err *e) {
     size_t done = 0;
     *changed = false;
     while (done < text.len) {
@@ -17,7 +26,7 @@ static Status replace(TokenText text, TokenText from, TokenText to, Buf *out, bo
         *changed = true;
         TRY(buf_add(out, text.s + done, (size_t)(hit - text.s) - done, e));
         TRY(buf_add(out, to.s, to.len, e));
-        if (out->len > NORMALIZED_MAX) FAIL(e, ERR_DATA, "the normalized text is too long");
+        TRY(check_growth(out->len, original, e));
         done = (size_t)(hit - text.s) + from.len;
     }
     return *changed ? buf_add(out, text.s + done, text.len - done, e) : OK;
@@ -26,6 +35,7 @@ static Status replace(TokenText text, TokenText from, TokenText to, Buf *out, bo
 Status normalize_text(const NormalizeStep *steps, size_t n, Buf bufs[2], Arena *scratch, TokenText text, bool no_prefix,
                       TokenText *out, Err *e) {
     int free_buf = 0;
+    const size_t original = text.len;
     for (size_t i = 0; i < n; i++) {
         Buf *b = &bufs[free_buf];
         bool changed = false;
@@ -39,9 +49,10 @@ Status normalize_text(const NormalizeStep *steps, size_t n, Buf bufs[2], Arena *
             changed = text.len > 0 && !no_prefix;
             if (changed) TRY(buf_add(b, steps[i].to.s, steps[i].to.len, e));
             if (changed) TRY(buf_add(b, text.s, text.len, e));
+            if (changed) TRY(check_growth(b->len, original, e));
             break;
         case NORMALIZE_REPLACE:
-            TRY(replace(text, steps[i].from, steps[i].to, b, &changed, e));
+            TRY(replace(text, steps[i].from, steps[i].to, original, b, &changed, e));
             break;
         }
         if (!changed) continue;

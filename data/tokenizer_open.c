@@ -34,6 +34,24 @@ static Status check_id(Opening *o, const char *what, int32_t id) {
     return OK;
 }
 
+/* Steps are put in again and again: a long one would make a short text huge. */
+static Status check_steps(Opening *o) {
+    const TokenizerSpec *s = o->spec;
+    size_t longest = s->prefix.len > s->space_to.len ? s->prefix.len : s->space_to.len;
+    if (s->space_from.len > longest) longest = s->space_from.len;
+    for (size_t i = 0; i < s->n_normalize; i++) {
+        const NormalizeStep *n = &s->normalize[i];
+        if (!is_utf8(n->from) || !is_utf8(n->to) || (n->kind == NORMALIZE_REPLACE && n->from.len == 0))
+            FAIL(o->e, ERR_FORMAT, "normalizer step %zu has an empty text or is not UTF-8", i);
+        if (n->from.len > longest) longest = n->from.len;
+        if (n->to.len > longest) longest = n->to.len;
+    }
+    if (longest > TOKENIZER_STEP_BYTES_MAX)
+        FAIL(o->e, ERR_FORMAT, "a replacement or prefix has %zu bytes; at most %d are supported", longest,
+             TOKENIZER_STEP_BYTES_MAX);
+    return OK;
+}
+
 static Status check_spec(Opening *o) {
     const TokenizerSpec *s = o->spec;
     if (s->n_tokens == 0) FAIL(o->e, ERR_FORMAT, "the vocabulary is empty");
@@ -47,12 +65,7 @@ static Status check_spec(Opening *o) {
     if ((s->add_bos && s->bos < 0) || (s->add_eos && s->eos < 0))
         FAIL(o->e, ERR_FORMAT, "it adds a BOS or EOS token, but names none");
     for (size_t i = 0; i < s->n_end; i++) TRY(check_id(o, "end-of-text", s->end[i]));
-    for (size_t i = 0; i < s->n_normalize; i++) {
-        const NormalizeStep *n = &s->normalize[i];
-        if (!is_utf8(n->from) || !is_utf8(n->to) || (n->kind == NORMALIZE_REPLACE && n->from.len == 0))
-            FAIL(o->e, ERR_FORMAT, "normalizer step %zu has an empty text or is not UTF-8", i);
-    }
-    return OK;
+    return check_steps(o);
 }
 
 static Status check_added(Opening *o, const AddedToken *a, size_t i) {

@@ -172,6 +172,15 @@ static void patterns(void **state) {
         {"[\\d]", "a", -1},
         {"a||b", "a", -1},
         {"a\\", "a", -1},
+        /* Repetitions of repetitions cost time and memory that double with each level. */
+        {"(a+)+", "aa", -1},
+        {"((a*))+", "aa", -1},
+        {"((x|b+)c)*", "aa", -1},
+        {"a+)+(b", "aa", -1},
+        {"(a+)(b)+", "aabb", 1},
+        {"(a+)?b+", "aab", 1},
+        {"([a+])+", "a+", 1},
+        {"(a\\+)+", "a+a+", 1},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
         Buf b = {.arena = f->a};

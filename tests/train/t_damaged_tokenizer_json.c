@@ -296,6 +296,40 @@ static void mistakes_are_named(void **state) {
     damage_end(&d);
 }
 
+/* Normalizers whose steps grow each other's results: 16 of them would make 16^16 bytes of one letter. */
+static void growing_normalizers(void **state) {
+    (void)state;
+    enum { STEPS = 16 };
+    Damage d;
+    Err e;
+    Tokenizer *t;
+    int32_t *ids;
+    size_t n;
+    Buf b = {0};
+    damage_begin(&d, "tokenizer.json");
+    b.arena = d.arena;
+    ASSERT_OK(buf_puts(&b, "{\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [", &e), e);
+    for (int i = 0; i < STEPS; i++)
+        ASSERT_OK(buf_printf(&b, &e, "%s{\"type\": \"Replace\", \"pattern\": {\"String\": \"a\"}, \"content\": \"%s\"}",
+                             i > 0 ? ", " : "", "aaaaaaaaaaaaaaaa"),
+                  e);
+    ASSERT_OK(buf_puts(&b, "]}, \"model\": {\"vocab\": {\"a\": 0}, \"merges\": []}}", &e), e);
+    support_write(d.path, b.data, b.len);
+    ASSERT_OK(tokenizer_load(d.arena, d.path, &t, &e), e);
+    ASSERT_FAILS(tokenizer_encode(t, d.arena, "a", 1, 0, &ids, &n, &e), e, ERR_DATA, "more than 64 times as long");
+    ASSERT_OK(tokenizer_encode(t, d.arena, "b", 1, 0, &ids, &n, &e), e);
+    tokenizer_close(t);
+    buf_clear(&b); /* one long prefix before each piece of text */
+    ASSERT_OK(
+        buf_printf(&b, &e,
+                   "{\"normalizer\": {\"type\": \"Prepend\", \"prepend\": %s}, \"model\": {\"vocab\": {\"a\": 0}, "
+                   "\"merges\": []}}",
+                   long_string(d.arena, 257)),
+        e);
+    damage_expect(&d, b.data, b.len, "a long prefix", "has 257 bytes; at most 256");
+    damage_end(&d);
+}
+
 /* Files that are large or deep where a small one is expected. */
 static void sizes(void **state) {
     (void)state;
@@ -340,8 +374,13 @@ static void sizes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(byte_level_values), cmocka_unit_test(pieces_values),      cmocka_unit_test(bytes),
-        cmocka_unit_test(files_beside),      cmocka_unit_test(mistakes_are_named), cmocka_unit_test(sizes),
+        cmocka_unit_test(byte_level_values),
+        cmocka_unit_test(pieces_values),
+        cmocka_unit_test(bytes),
+        cmocka_unit_test(files_beside),
+        cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(growing_normalizers),
+        cmocka_unit_test(sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
