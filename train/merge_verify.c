@@ -42,7 +42,7 @@ static int64_t log_softmax(float *z, int64_t V) {
 static double kl_row(const float *p, const float *q, int64_t V) {
     double kl = 0.0;
     for (int64_t i = 0; i < V; i++) kl += exp((double)p[i]) * ((double)p[i] - (double)q[i]);
-    return kl > 0.0 ? kl : 0.0;
+    return kl > 0.0 || isnan(kl) ? kl : 0.0; /* NaN is told apart from "the same" */
 }
 
 static Status compare(MergeJob *job, const Session *merged, Err *e) {
