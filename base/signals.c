@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "base/signals.h"
 
+#include "base/fault.h"
+
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -88,7 +90,10 @@ void signals_install(void) {
     sigaction(SIGBUS, &a, NULL);
 }
 
-bool stop_requested(void) { return atomic_load(&stops) != 0; }
+bool stop_requested(void) {
+    if (FAULT(stop)) raise(SIGINT);
+    return atomic_load(&stops) != 0;
+}
 
 void signals_map_add(const void *start, size_t bytes, const char *path) {
     for (int i = 0; i < MAPS_MAX; i++) {

@@ -5,6 +5,8 @@
 #include "data/formats.h"
 #include "data/jsonl.h"
 
+#include "base/signals.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -157,6 +159,7 @@ static Status read_lines(Loader *l, Jsonl *j, int32_t source, Err *e) {
     ArenaMark mark = arena_mark(l->sink.scratch);
     for (;;) {
         Json *json;
+        if (stop_requested()) FAIL(e, ERR_STOPPED, "stopped while %s was read", l->source->path);
         TRY(jsonl_parse(j, l->sink.scratch, &json, e));
         if (json == NULL) break;
         Status st = add_row(l, json, source, j->line, e);

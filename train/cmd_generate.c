@@ -4,7 +4,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/signals.h"
 
+#include <errno.h>
 #include <string.h>
 
 const char cmd_generate_help[] =
@@ -152,10 +154,13 @@ static Status prompt_from_stdin(GenerateJob *job, Err *e) {
     Buf b = {.arena = job->ctx->arena};
     char chunk[4096];
     size_t n;
-    while ((n = fread(chunk, 1, sizeof chunk, stdin)) > 0) {
+    do {
+        n = fread(chunk, 1, sizeof chunk, stdin);
+        if (stop_requested()) FAIL(e, ERR_STOPPED, "stopped before a prompt was read");
+        if (ferror(stdin)) FAIL(e, ERR_IO, "standard input: cannot be read: %s", strerror(errno));
         if (b.len + n > PROMPT_MAX_BYTES) FAIL(e, ERR_DATA, "standard input: a prompt of more than 64 MB");
         TRY(buf_add(&b, chunk, n, e));
-    }
+    } while (n > 0);
     if (b.len > 0 && b.data[b.len - 1] == '\n') b.len--;
     if (b.len == 0) FAIL(e, ERR_USAGE, "generate: no prompt; give --prompt TEXT, --data F, or text on standard input");
     return one_prompt(job, b.data, b.len, e);

@@ -2,6 +2,7 @@
 #include "train/tokenize_stream.h"
 
 #include "base/json.h"
+#include "base/signals.h"
 
 #include <errno.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static Status read_line(Stream *s, Buf *text, bool *found) {
                  TOKENIZE_LINE_MAX);
         TRY(buf_putc(text, (char)c, s->e));
     }
+    if (stop_requested()) FAIL(s->e, ERR_STOPPED, "stopped in line %lld", (long long)s->line + 1);
     if (c == EOF && ferror(s->in)) FAIL(s->e, ERR_IO, "%s: cannot be read: %s", s->name, strerror(errno));
     *found = c != EOF || text->len > 0;
     if (text->len > 0 && text->data[text->len - 1] == '\r') text->data[--text->len] = '\0';
