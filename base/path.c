@@ -52,8 +52,9 @@ Status make_folders(const char *path, Err *e) {
         char keep = *p;
         *p = 0;
         FAULT_KILL();
-        if (mkdir(text, 0777) != 0 && errno != EEXIST && !path_is_folder(text))
-            FAIL(e, ERR_IO, "%s: the folder cannot be made: %s", text, strerror(errno));
+        int code = mkdir(text, 0777) == 0 ? 0 : errno;
+        if (code != 0 && code != EEXIST && !path_is_folder(text))
+            FAIL(e, ERR_IO, "%s: the folder cannot be made: %s", text, strerror(code));
         if (!path_is_folder(text)) FAIL(e, ERR_IO, "%s: is a file, a folder is needed there", text);
         *p = keep;
         if (keep == 0) return OK;
