@@ -22,10 +22,10 @@ enum { ROWS = 40, HELDOUT_ROWS = 12, SEQUENCE = 64, SHORTEST = 6, LONGEST = 40, 
 
 /* ---- rows and config --------------------------------------------------------------------------------------------- */
 
-/* Row r: random length, random ids of which the first third is not trained. */
-static Status put_row(Buf *b, uint64_t r, int64_t vocab, Err *e) {
+/* Row r: random length up to `longest`, random ids of which the first third is not trained. */
+static Status put_row(Buf *b, uint64_t r, int longest, int64_t vocab, Err *e) {
     Philox draw = philox4x32(rng_mix(STREAM_ROWS, r), 0, 0);
-    int n = SHORTEST + (int)(draw.v[0] % (LONGEST - SHORTEST + 1));
+    int n = SHORTEST + (int)(draw.v[0] % (uint32_t)(longest - SHORTEST + 1));
     for (int labels = 0; labels < 2; labels++) {
         TRY(buf_puts(b, labels == 0 ? "{\"input_ids\":[" : "],\"labels\":[", e));
         for (int i = 0; i < n; i++) {
@@ -37,10 +37,14 @@ static Status put_row(Buf *b, uint64_t r, int64_t vocab, Err *e) {
     return buf_puts(b, "]}\n", e);
 }
 
-static Status write_rows(Selftest *s, const char *name, uint64_t first, int n, int64_t vocab, Err *e) {
+static Status write_rows(Selftest *s, const char *name, uint64_t first, int n, const ModelConfig *c, Err *e) {
+    int longest = c->max_positions < LONGEST ? (int)c->max_positions : LONGEST;
+    if (longest < SHORTEST)
+        FAIL(e, ERR_DATA, "%s: a context of %lld tokens is too short to be tested", s->base,
+             (long long)c->max_positions);
     Buf b = {.arena = s->arena};
     char *path;
-    for (int i = 0; i < n; i++) TRY(put_row(&b, first + (uint64_t)i, vocab, e));
+    for (int i = 0; i < n; i++) TRY(put_row(&b, first + (uint64_t)i, longest, c->vocab_size, e));
     TRY(path_join(s->arena, s->folder, name, &path, e));
     return file_write_atomic(s->arena, path, b.data, b.len, e);
 }
@@ -58,10 +62,11 @@ Status selftest_prepare(Selftest *s, Err *e) {
     BaseModel *base;
     char *path;
     TRY(base_model_open(s->arena, s->base, &base, e));
-    int64_t vocab = base->config.vocab_size, context = base->config.max_positions;
+    ModelConfig c = base->config;
+    int64_t context = c.max_positions;
     base_model_close(base);
-    TRY(write_rows(s, "rows.jsonl", 0, ROWS, vocab, e));
-    TRY(write_rows(s, "heldout.jsonl", ROWS, HELDOUT_ROWS, vocab, e));
+    TRY(write_rows(s, "rows.jsonl", 0, ROWS, &c, e));
+    TRY(write_rows(s, "heldout.jsonl", ROWS, HELDOUT_ROWS, &c, e));
     TRY(put_path(&b, "base_model: ", "", s->base, e));
     TRY(put_path(&b, "datasets:\n  - type: tokens\n    path: ", s->folder, "rows.jsonl", e));
     TRY(put_path(&b, "test_datasets:\n  - type: tokens\n    path: ", s->folder, "heldout.jsonl", e));
