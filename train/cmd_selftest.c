@@ -89,7 +89,7 @@ Status cmd_selftest(Ctx *ctx, int argc, char **argv, Err *e) {
     Args args;
     TRY(args_parse(ctx->arena, argc, argv, SPECS, 2, 0, 0, 0, &args, e));
     bool quick = args_has(&args, "--quick"), own = args_has(&args, "--model");
-    Selftest s = {.ctx = ctx, .arena = ctx->arena, .quick = quick};
+    Selftest s = {.ctx = ctx, .arena = ctx->arena, .quick = quick, .embedded = !own};
     s.steps = own ? (quick ? 4 : 8) : (quick ? 8 : 24);
     s.kills = quick ? 3 : 10;
     s.modules = own && quick ? 8 : 32;

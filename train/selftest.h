@@ -7,14 +7,14 @@
 
 typedef struct Selftest {
     const Ctx *ctx;
-    Arena *arena;       /* of the whole selftest */
-    const char *folder; /* temporary, removed at the end */
-    const char *base;   /* model file or folder */
-    const char *config; /* folder/config.yaml */
-    int64_t steps;      /* of a training run */
-    int64_t kills;      /* of P6 */
-    int64_t modules;    /* of P1: how many are differentiated */
-    bool quick;
+    Arena *arena;         /* of the whole selftest */
+    const char *folder;   /* temporary, removed at the end */
+    const char *base;     /* model file or folder */
+    const char *config;   /* folder/config.yaml */
+    int64_t steps;        /* of a training run */
+    int64_t kills;        /* of P6 */
+    int64_t modules;      /* of P1: how many are differentiated */
+    bool quick, embedded; /* embedded: base is the model inside the program */
 } Selftest;
 
 /* What a proof found. evidence: numbers for the person, also when it holds. */

@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "base/rng.h"
+#include "train/selftest_golden.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,12 +12,18 @@
 /* ---- P1 ---------------------------------------------------------------------------------------------------------- */
 
 enum { STREAM_VALUES = 101, MODULES_MOST = 64 };
-static const double CHANGE = 4e-3, TOLERANCE = 0.01;
+static const double CHANGE = 4e-3, TOLERANCE = 0.01, GOLDEN_TOLERANCE = 1e-4;
 
 /* B is zero at the start, which hides A's gradient: small random values instead. */
 static void fill_adapter(Adapter *a) {
     for (int64_t i = 0; i < a->n_params; i++)
         a->params[i] = 0.1f * (2.0f * rng_unit(philox4x32(STREAM_VALUES, (uint64_t)i, 0).v[0]) - 1.0f);
+}
+
+static double norm_of(const float *x, int64_t n) {
+    double squares = 0.0;
+    for (int64_t i = 0; i < n; i++) squares += (double)x[i] * (double)x[i];
+    return sqrt(squares);
 }
 
 /* (L(x + h d) - L(x - h d)) / 2h along d = the gradient of one module, of length 1, against its norm. h is chosen so that
@@ -25,10 +32,8 @@ static Status one_module(Trainer *t, const float *gradient, float *other, float 
                          double *relative, Err *e) {
     StepPlan p;
     float *x = t->adapter->params + begin;
-    double squares = 0.0, loss[2];
+    double loss[2], norm = norm_of(gradient + begin, n), h = 0.5 * CHANGE / norm;
     batches_step(t->batches, t->step, &p);
-    for (int64_t i = 0; i < n; i++) squares += (double)gradient[begin + i] * (double)gradient[begin + i];
-    double norm = sqrt(squares), h = 0.5 * CHANGE / norm;
     memcpy(saved, x, (size_t)n * sizeof *x);
     for (int side = 0; side < 2; side++) {
         for (int64_t i = 0; i < n; i++)
@@ -69,11 +74,44 @@ static Status differences(Selftest *s, Trainer *t, Arena *a, Verdict *v, Err *e)
     return OK;
 }
 
+/* Rows 0 .. 3 in file order against what Hugging Face computed for the embedded model (selftest_golden.h). */
+static Status golden(Trainer *t, Arena *a, Verdict *v, Err *e) {
+    enum { N = sizeof GOLDEN / sizeof GOLDEN[0] };
+    Adapter *ad = t->adapter;
+    float *gradient;
+    double loss, most;
+    StepPlan p;
+    TRY(arena_alloc(a, (size_t)ad->n_params, sizeof(float), &gradient, e));
+    fill_adapter(ad);
+    batches_step(t->batches, 0, &p);
+    TRY(trainer_gradient(t, 0, p.n_rows, gradient, &loss, e));
+    if (ad->set.n_slots != N) FAIL(e, ERR_CHECK, "%d modules, expected %d", ad->set.n_slots, (int)N);
+    most = fabs(loss - GOLDEN_LOSS) / GOLDEN_LOSS;
+    for (int i = 0; i < N; i++) {
+        const AdapterSlot *s = &ad->set.slots[i];
+        if (strcmp(ad->modules[i].path, GOLDEN[i].module) != 0)
+            FAIL(e, ERR_CHECK, "module %s, expected %s", ad->modules[i].path, GOLDEN[i].module);
+        double norm = norm_of(gradient + (s->A - ad->params), s->r * (s->n_in + s->n_out));
+        double gap = fabs(norm - GOLDEN[i].gradient_norm) / GOLDEN[i].gradient_norm;
+        if (!(gap <= most)) most = gap;
+    }
+    size_t used = strlen(v->evidence);
+    if (!(most < GOLDEN_TOLERANCE)) v->holds = false;
+    snprintf(v->evidence + used, sizeof v->evidence - used,
+             "; loss and %d gradient norms against Hugging Face's: within %.2g, bound %g", (int)N, most,
+             GOLDEN_TOLERANCE);
+    return OK;
+}
+
 Status proof_gradient(Selftest *s, Verdict *v, Err *e) {
-    static const char *const FP32[] = {"compute_dtype=fp32", "lora_dropout=0"};
+    static const char *const FP32[] = {"compute_dtype=fp32", "lora_dropout=0", "shuffle=false", "sample_packing=false"};
     SelftestOpen o;
     Status st = selftest_open(s, "gradient", FP32, 2, true, &o, e);
     if (st == OK) st = differences(s, &o.t, o.ctx.arena, v, e);
+    selftest_close(&o);
+    if (st != OK || !s->embedded) return st;
+    st = selftest_open(s, "gradient", FP32, 4, true, &o, e);
+    if (st == OK) st = golden(&o.t, o.ctx.arena, v, e);
     selftest_close(&o);
     return st;
 }
