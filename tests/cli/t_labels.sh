@@ -56,7 +56,7 @@ test_datasets:
 sequence_len: 256
 gradient_accumulation_steps: 8
 learning_rate: 1e-2
-num_epochs: 12
+num_epochs: 6
 compute_dtype: fp32
 output_dir: $dir/run
 END

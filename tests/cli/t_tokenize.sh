@@ -68,7 +68,7 @@ coproc STREAM { "$lorac" tokenize $model 2>"$dir/err"; }
 for text in a b "" c; do
     printf '"%s"\n' "$text" >&"${STREAM[1]}"
     answer=
-    read -r -t 60 answer <&"${STREAM[0]}" || fail "no answer to '$text' before the next line"
+    read -r -t 60 answer <&"${STREAM[0]}" || { fail "no answer to '$text' before the next line"; break; }
     [ "$answer" = "$(printf '"%s"\n' "$text" | "$lorac" tokenize $model)" ] || fail "stream: '$text' gave $answer"
 done
 pid=$STREAM_PID

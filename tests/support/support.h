@@ -12,6 +12,9 @@
 #include "base/arena.h"
 #include "base/file.h"
 
+/* What a program returns that has nothing to test: ctest calls it skipped. */
+enum { SUPPORT_SKIPPED = 77 };
+
 /* The call must give OK; otherwise the test fails with lorac's own message. `e` is an Err. */
 #define ASSERT_OK(call, e) support_assert_ok((call), &(e), __FILE__, __LINE__)
 /* The call must give `status`, and the message must hold `part`. */

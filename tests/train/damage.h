@@ -69,9 +69,15 @@ static inline Status damage_load(Damage *d, const char *model_path, const char *
     return st;
 }
 
+/* A new file each time: ext4 waits for the disk when a file is truncated and written again. */
+static inline void damage_write(const Damage *d, const void *bytes, size_t len) {
+    (void)remove(d->path);
+    support_write(d->path, bytes, len);
+}
+
 /* Writes bytes to the damaged file and loads it. */
 static inline Status damage_try(Damage *d, const void *bytes, size_t len, const char *what, Err *e) {
-    support_write(d->path, bytes, len);
+    damage_write(d, bytes, len);
     return damage_load(d, d->path, what, e);
 }
 

@@ -172,7 +172,7 @@ static void damage_values(Damage *d, const char *document, const char *model) {
             buf_clear(&out);
             put_value(&w, root);
             snprintf(what, sizeof what, "value %d changed (%d)", at, k);
-            support_write(d->path, out.data, out.len);
+            damage_write(d, out.data, out.len);
             damage_load(d, model, what, &e);
         }
 }
@@ -226,7 +226,7 @@ static void files_beside(void **state) {
         ASSERT_OK(damage_load(&d, d.folder, "a folder", &e), e);
         damage_values(&d, FILES[i].text, d.folder);
         for (size_t at = 0; at < strlen(FILES[i].text); at++) {
-            support_write(d.path, FILES[i].text, at);
+            damage_write(&d, FILES[i].text, at);
             ASSERT_FAILS(damage_load(&d, d.folder, "cut", &e), e, ERR_FORMAT, FILES[i].name);
         }
         damage_end(&d);
