@@ -5,8 +5,12 @@
  * scalars and empty ones are contiguous, which HDF5 asks for. No time is stored: equal content gives equal bytes.
  *
  * The core driver takes two files of one name for the same file, and refuses an image when a file of that name exists
- * on disk. So each file gets a name of its own below /dev/null, where nothing can exist. */
+ * on disk. So each file gets a name of its own below /dev/null, where nothing can exist.
+ *
+ * Every public function is a guarded one (h5_memory.h) around a static one of its name without h5_. */
 #include "base/h5.h"
+
+#include "base/h5_memory.h"
 
 #include <hdf5.h>
 #include <stdio.h>
@@ -117,6 +121,7 @@ static Status open_any(Arena *a, const char *name, H5 **out, Err *e) {
     TRY(arena_strdup(a, name, &copy, e));
     h->file = -1;
     h->name = copy;
+    H5dont_atexit(); /* what it holds after a failure must not be touched again */
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     H5PLset_loading_state(0); /* a file may name filters; none is loaded from disk */
     *out = h;
@@ -143,7 +148,7 @@ static bool open_core(H5 *h, size_t bytes) {
 
 size_t h5_capacity(size_t capacity) { return (capacity / GROW_BYTES + 1) * GROW_BYTES; }
 
-Status h5_create(Arena *a, size_t capacity, H5 **out, Err *e) {
+static Status create_file(Arena *a, size_t capacity, H5 **out, Err *e) {
     H5 *h;
     TRY(open_any(a, "HDF5 file in memory", &h, e));
     h->arena = a;
@@ -154,7 +159,7 @@ Status h5_create(Arena *a, size_t capacity, H5 **out, Err *e) {
     return OK;
 }
 
-Status h5_open_image(Arena *a, const char *name, const void *image, size_t bytes, H5 **out, Err *e) {
+static Status open_file(Arena *a, const char *name, const void *image, size_t bytes, H5 **out, Err *e) {
     H5 *h;
     if (image == NULL || bytes == 0) FAIL(e, ERR_FORMAT, "%s: is empty, expected an HDF5 file", name);
     TRY(open_any(a, name, &h, e));
@@ -164,11 +169,20 @@ Status h5_open_image(Arena *a, const char *name, const void *image, size_t bytes
     return OK;
 }
 
+static Status close_file(H5 *h) {
+    H5Fclose(h->file);
+    return OK;
+}
+
+static Status close_guarded(H5 *h) { H5_GUARDED(close_file(h), NULL); }
+
 void h5_close(H5 *h) {
     if (h == NULL) return;
-    if (h->file >= 0) H5Fclose(h->file);
+    if (h->file >= 0) (void)close_guarded(h);
     h->file = -1;
 }
+
+static bool has_set(H5 *h, const char *path);
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
@@ -215,7 +229,7 @@ static Status put_typed(H5 *h, const char *path, hid_t in_file, hid_t in_memory,
         d[i] = dims[i];
         if (dims[i] == 0) empty = true;
     }
-    if (h5_has(h, path)) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' is written twice", h->name, path);
+    if (has_set(h, path)) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' is written twice", h->name, path);
     hid_t space = rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(rank, d, NULL);
     hid_t create = chunked(rank, dims, elem), link = H5Pcreate(H5P_LINK_CREATE), set = -1;
     if (space >= 0 && create >= 0 && link >= 0 && H5Pset_create_intermediate_group(link, 1) >= 0)
@@ -229,12 +243,13 @@ static Status put_typed(H5 *h, const char *path, hid_t in_file, hid_t in_memory,
     return OK;
 }
 
-Status h5_put(H5 *h, const char *path, H5Type type, int rank, const uint64_t *dims, const void *data, Err *e) {
+static Status put_value(H5 *h, const char *path, H5Type type, int rank, const uint64_t *dims, const void *data,
+                        Err *e) {
     return put_typed(h, path, file_type(type), memory_type(type), H5Tget_size(file_type(type)), rank, dims, data, e);
 }
 
 /* A fixed-length UTF-8 string; an empty one is stored as one NUL. */
-Status h5_put_string(H5 *h, const char *path, const char *s, size_t len, Err *e) {
+static Status put_text(H5 *h, const char *path, const char *s, size_t len, Err *e) {
     hid_t t = H5Tcopy(H5T_C_S1);
     if (t < 0 || H5Tset_size(t, len == 0 ? 1 : len) < 0 || H5Tset_strpad(t, H5T_STR_NULLPAD) < 0 ||
         H5Tset_cset(t, H5T_CSET_UTF8) < 0) {
@@ -246,7 +261,7 @@ Status h5_put_string(H5 *h, const char *path, const char *s, size_t len, Err *e)
     return st;
 }
 
-Status h5_image(H5 *h, uint8_t **data, size_t *bytes, Err *e) {
+static Status image_of(H5 *h, uint8_t **data, size_t *bytes, Err *e) {
     ssize_t size = -1;
     void *handle = NULL;
     if (H5Fflush(h->file, H5F_SCOPE_GLOBAL) >= 0) size = H5Fget_file_image(h->file, NULL, 0);
@@ -263,7 +278,7 @@ Status h5_image(H5 *h, uint8_t **data, size_t *bytes, Err *e) {
 
 /* Opens a dataset and its space; both to be closed by the caller. */
 static Status open_set(H5 *h, const char *path, hid_t *set, hid_t *space, Err *e) {
-    if (!h5_has(h, path)) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' is missing", h->name, path);
+    if (!has_set(h, path)) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' is missing", h->name, path);
     *set = H5Dopen2(h->file, path, H5P_DEFAULT);
     *space = *set < 0 ? -1 : H5Dget_space(*set);
     if (*space >= 0) return OK;
@@ -312,7 +327,7 @@ static bool same_shape(hid_t space, int rank, const uint64_t *dims) {
     return true;
 }
 
-Status h5_get(H5 *h, const char *path, H5Type type, int rank, const uint64_t *dims, void *data, Err *e) {
+static Status get_value(H5 *h, const char *path, H5Type type, int rank, const uint64_t *dims, void *data, Err *e) {
     hid_t set, space;
     TRY(open_set(h, path, &set, &space, e));
     hid_t stored = H5Dget_type(set);
@@ -332,7 +347,7 @@ Status h5_get(H5 *h, const char *path, H5Type type, int rank, const uint64_t *di
     return OK;
 }
 
-Status h5_dims(H5 *h, const char *path, int *rank, uint64_t *dims, Err *e) {
+static Status get_dims(H5 *h, const char *path, int *rank, uint64_t *dims, Err *e) {
     hid_t set, space;
     hsize_t d[H5S_MAX_RANK] = {0};
     TRY(open_set(h, path, &set, &space, e));
@@ -347,7 +362,7 @@ Status h5_dims(H5 *h, const char *path, int *rank, uint64_t *dims, Err *e) {
     return OK;
 }
 
-bool h5_has(H5 *h, const char *path) {
+static bool has_set(H5 *h, const char *path) {
     char part[PATH_BYTES];
     size_t n = strlen(path);
     if (n >= sizeof part) return false;
@@ -361,7 +376,7 @@ bool h5_has(H5 *h, const char *path) {
     return H5Oget_info_by_name(h->file, path, &info, H5P_DEFAULT) >= 0 && info.type == H5O_TYPE_DATASET;
 }
 
-Status h5_get_string(H5 *h, Arena *a, const char *path, size_t max_bytes, char **s, size_t *len, Err *e) {
+static Status get_text(H5 *h, Arena *a, const char *path, size_t max_bytes, char **s, size_t *len, Err *e) {
     hid_t set, space;
     TRY(open_set(h, path, &set, &space, e));
     hid_t t = H5Dget_type(set);
@@ -386,4 +401,46 @@ Status h5_get_string(H5 *h, Arena *a, const char *path, size_t max_bytes, char *
     H5Sclose(space);
     H5Dclose(set);
     return st;
+}
+
+/* ---- the guarded functions ---------------------------------------------------------------------------------------- */
+
+Status h5_create(Arena *a, size_t capacity, H5 **out, Err *e) { H5_GUARDED(create_file(a, capacity, out, e), e); }
+
+Status h5_open_image(Arena *a, const char *name, const void *image, size_t bytes, H5 **out, Err *e) {
+    H5_GUARDED(open_file(a, name, image, bytes, out, e), e);
+}
+
+Status h5_put(H5 *h, const char *path, H5Type type, int rank, const uint64_t *dims, const void *data, Err *e) {
+    H5_GUARDED(put_value(h, path, type, rank, dims, data, e), e);
+}
+
+Status h5_put_string(H5 *h, const char *path, const char *s, size_t len, Err *e) {
+    H5_GUARDED(put_text(h, path, s, len, e), e);
+}
+
+Status h5_image(H5 *h, uint8_t **data, size_t *bytes, Err *e) { H5_GUARDED(image_of(h, data, bytes, e), e); }
+
+Status h5_get(H5 *h, const char *path, H5Type type, int rank, const uint64_t *dims, void *data, Err *e) {
+    H5_GUARDED(get_value(h, path, type, rank, dims, data, e), e);
+}
+
+Status h5_dims(H5 *h, const char *path, int *rank, uint64_t *dims, Err *e) {
+    H5_GUARDED(get_dims(h, path, rank, dims, e), e);
+}
+
+Status h5_get_string(H5 *h, Arena *a, const char *path, size_t max_bytes, char **s, size_t *len, Err *e) {
+    H5_GUARDED(get_text(h, a, path, max_bytes, s, len, e), e);
+}
+
+static Status find_set(H5 *h, const char *path, bool *has) {
+    *has = has_set(h, path);
+    return OK;
+}
+
+static Status has_guarded(H5 *h, const char *path, bool *has) { H5_GUARDED(find_set(h, path, has), NULL); }
+
+bool h5_has(H5 *h, const char *path) {
+    bool has = false;
+    return has_guarded(h, path, &has) == OK && has;
 }

@@ -3,7 +3,10 @@
  *
  * A container under construction lives on a stack of open containers, each with a growing run of children on one shared
  * pile; when it closes, its children move into arrays of exact size. Strings are laid end to end in chunks: a vocabulary
- * has hundreds of thousands of short ones. */
+ * has hundreds of thousands of short ones.
+ *
+ * yajl does not live through an allocation that fails. Its memory comes from the arena of the parse, and where that has none
+ * the whole parse is left at once. */
 #include "base/json.h"
 
 #include "base/file.h"
@@ -12,6 +15,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +36,7 @@ typedef struct Parse {
     size_t len;
     int64_t first_line;
     yajl_handle handle;
+    jmp_buf no_memory;
     Open open[JSON_DEPTH_MAX];
     int depth;
     char *chunk; /* where the next string goes */
@@ -310,9 +315,35 @@ static Status parse_with(Parse *p) {
     return OK;
 }
 
-static Status parse(Arena *a, const char *name, int64_t first_line, const char *text, size_t len, Json **out, Err *e) {
+/* Each piece for yajl has its size in the ARENA_ALIGN bytes before it. */
+static void *take(void *ctx, size_t bytes) {
+    Parse *p = ctx;
+    char *piece;
+    if (arena_alloc(p->work, bytes + ARENA_ALIGN, 1, &piece, p->e) != OK) longjmp(p->no_memory, 1);
+    memcpy(piece, &bytes, sizeof bytes);
+    return piece + ARENA_ALIGN;
+}
+
+static void *take_more(void *ctx, void *old, size_t bytes) {
+    size_t had = 0;
+    void *piece = take(ctx, bytes);
+    if (old != NULL) memcpy(&had, (char *)old - ARENA_ALIGN, sizeof had);
+    if (had > 0) memcpy(piece, old, had < bytes ? had : bytes);
+    return piece;
+}
+
+static void drop(void *ctx, void *piece) { (void)ctx, (void)piece; }
+
+static Status parse_guarded(Parse *p) {
     static const yajl_callbacks CALLBACKS = {on_null,      on_boolean, NULL,   NULL,           on_number, on_string,
                                              on_start_map, on_key,     on_end, on_start_array, on_end};
+    yajl_alloc_funcs memory = {take, take_more, drop, p};
+    if (setjmp(p->no_memory) != 0) return ERR_OOM;
+    p->handle = yajl_alloc(&CALLBACKS, &memory, p);
+    return parse_with(p);
+}
+
+static Status parse(Arena *a, const char *name, int64_t first_line, const char *text, size_t len, Json **out, Err *e) {
     Parse *p;
     Arena *work;
     TRY(arena_open(&work, "json", e));
@@ -329,12 +360,7 @@ static Status parse(Arena *a, const char *name, int64_t first_line, const char *
     p->first_line = first_line;
     p->e = e;
     ArenaMark mark = arena_mark(a);
-    p->handle = yajl_alloc(&CALLBACKS, NULL, p);
-    if (p->handle == NULL)
-        st = err_set(e, ERR_OOM, __FILE__, __LINE__, "out of memory: %s cannot be parsed", name);
-    else
-        st = parse_with(p);
-    if (p->handle != NULL) yajl_free(p->handle);
+    st = parse_guarded(p);
     Json *root;
     if (st == OK) st = ARENA_NEW(a, 1, root, e);
     if (st == OK) {

@@ -312,7 +312,6 @@ static Status get_value(const StateFile *f, const char *group, const char *name,
                         const uint64_t *dims, void *out, Err *e) {
     char *path;
     TRY(h5_path(f->arena, group, name, &path, e));
-    if (!h5_has(f->h5, path)) FAIL(e, ERR_FORMAT, "%s: has no '%s'", f->map.path, path);
     return h5_get(f->h5, path, type, rank, dims, out, e);
 }
 
@@ -332,7 +331,6 @@ Status state_real(const StateFile *f, const char *name, double *out, Err *e) {
 Status state_text(const StateFile *f, Arena *a, const char *name, char **out, size_t *len, Err *e) {
     char *path;
     TRY(h5_path(f->arena, "text", name, &path, e));
-    if (!h5_has(f->h5, path)) FAIL(e, ERR_FORMAT, "%s: has no '%s'", f->map.path, path);
     return h5_get_string(f->h5, a, path, STATE_TEXT_MAX_BYTES, out, len, e);
 }
 
