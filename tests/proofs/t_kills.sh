@@ -6,7 +6,7 @@ set -euo pipefail
 lorac=$(realpath "$1")
 kills=6
 # under sanitizers a run takes many times as long, and few show what they can show
-nm "$lorac" 2>/dev/null | grep -q ' __asan_init$' && kills=2
+[ "$(nm "$lorac" 2>/dev/null | grep -c ' __asan_init$')" -eq 0 ] || kills=2
 [ "${3:-}" = --long ] && kills=100
 kills=${LORAC_KILLS:-$kills}
 RANDOM=${LORAC_KILLS_SEED:-$$}

@@ -19,7 +19,7 @@ grep -q '^error: .*none.gguf' "$dir/log" || fail "the missing model is not named
 promises=$(sed -n 's/^FAULT_ROW(\([a-z_]*\), "\(P[0-9]*\):.*/\1 \2/p' base/faults.def)
 [ "$(echo "$promises" | wc -l)" -ge 8 ] || fail "faults.def has no row for each promise"
 # the faults are the same under sanitizers, where a proof takes many times as long: one is enough to see
-nm "$faults" 2>/dev/null | grep -q ' __asan_init$' && promises=$(echo "$promises" | tail -1)
+[ "$(nm "$faults" 2>/dev/null | grep -c ' __asan_init$')" -eq 0 ] || promises=$(echo "$promises" | tail -1)
 while read -r fault promise; do
     status=0
     LORAC_FAULT=$fault "$faults" selftest --quick >"$dir/log" 2>&1 || status=$?
