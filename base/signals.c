@@ -23,6 +23,7 @@ typedef struct MapEntry {
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_POINTER_LOCK_FREE == 2, "a signal handler may take no lock");
 
 static atomic_int stops;
+static atomic_bool dying;        /* a thread is ending the process */
 static atomic_bool unnamed_maps; /* the table was full once */
 static MapEntry maps[MAPS_MAX];
 static _Atomic(const char *) temps[TEMPS_MAX]; /* NULL: free */
@@ -57,6 +58,8 @@ static void on_bus(int signal, siginfo_t *info, void *context) {
     (void)signal, (void)context;
     uintptr_t at = (uintptr_t)info->si_addr;
     const char *name = atomic_load(&unnamed_maps) ? "a mapped file" : NULL;
+    /* several threads may read the file at a time: the first one speaks, the others wait for the end */
+    while (atomic_exchange(&dying, true)) pause();
     remove_temps();
     for (int i = 0; i < MAPS_MAX; i++) {
         uintptr_t start = atomic_load(&maps[i].start);
