@@ -5,6 +5,11 @@
 # fits and whose next does not.
 set -euo pipefail
 lorac=$(realpath "$1") faults=$(realpath "$2")
+# the sanitizers' own memory hides what is measured here
+if [ "$(nm "$lorac" 2>/dev/null | grep -c ' __asan_init$')" -gt 0 ]; then
+    echo "skipped under sanitizers: the plain build shows it"
+    exit 77
+fi
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 fail() { echo "FAIL: $*"; exit 1; }
@@ -31,12 +36,9 @@ print(f"planned {planned}, anonymous memory at most {most}")
 if abs(most - planned) > slack:
     sys.exit(f"the difference is more than {slack:.0f}")
 PY
-sanitized=$(nm "$lorac" 2>/dev/null | grep -c ' __asan_init$' || true)
-
 check() { # check CONFIG OVERRIDES...
     local planned
     planned=$("$lorac" plan "$@" --json | field peak_bytes)
-    [ "$sanitized" -eq 0 ] || { "$lorac" train "$@" output_dir="$dir/run" overwrite_output_dir=true --quiet || fail "$*"; return 0; }
     python3 "$dir/rss.py" "$planned" "$lorac" train "$@" output_dir="$dir/run" overwrite_output_dir=true --quiet || fail "$*"
 }
 recipes=0
@@ -59,8 +61,6 @@ for recipe in configs/*.yaml; do
         overrides=("${local_overrides[@]}")
     fi
     recipes=$((recipes + 1))
-    # under sanitizers a run takes many times as long; the bytes are the same
-    [ "$sanitized" -eq 0 ] || [ "$base" = data/tiny/tiny.gguf ] || continue
     check "$recipe" "${overrides[@]}"
     check "$recipe" "${overrides[@]}" gradient_checkpointing=true micro_batch_size=3 lora_r=24
 done
