@@ -141,10 +141,10 @@ static Status escape(Parser *p, size_t from, CharSet *set, bool *is_class, uint3
     }
     if (c == 'x') {
         TRY(hex_digits(p, from, 1, 2, cp));
-        return *cp < 0x80 ? OK : bad(p, "bytes above 0x7F as \\x are not implemented", from);
+        return *cp < 0x80 ? OK : bad(p, "bytes above 0x7F as \\x are not supported", from);
     }
     if (c == 'u') return hex_digits(p, from, 4, 4, cp);
-    if (c < 0x80 && isalnum((int)c)) return bad(p, "this escape is not implemented", from);
+    if (c < 0x80 && isalnum((int)c)) return bad(p, "this escape is not supported", from);
     *cp = c;
     return OK;
 }
@@ -154,7 +154,7 @@ static Status fold_set(Parser *p, CharSet *set, size_t from) {
     if (!p->fold[p->depth]) return OK;
     charset_settle(set);
     if (set->n > 0 && set->ranges[set->n - 1].last >= 0x80)
-        return bad(p, "case folding of characters beyond ASCII is not implemented", from);
+        return bad(p, "case folding of characters beyond ASCII is not supported", from);
     return charset_fold(p->arena, set, p->e);
 }
 
@@ -165,9 +165,9 @@ static Status class_atom(Parser *p, CharSet *set, bool *is_class, uint32_t *cp) 
     *is_class = false;
     *cp = c;
     if (c == '\\') return escape(p, from, set, is_class, cp);
-    if (c == '[') return bad(p, "a class inside a class is not implemented", from);
+    if (c == '[') return bad(p, "a class inside a class is not supported", from);
     if (c == '&' && p->at < p->len && p->pattern[p->at] == '&')
-        return bad(p, "intersections of classes are not implemented", from);
+        return bad(p, "intersections of classes are not supported", from);
     return OK;
 }
 
@@ -216,7 +216,7 @@ static Status literal(Parser *p, uint32_t cp, size_t from) {
         uint32_t lower = cp < 0x80 ? (uint32_t)tolower((int)cp) : cp;
         for (size_t i = 0; i < sizeof PAIRS / sizeof PAIRS[0]; i++)
             if (p->folded_before == (uint32_t)PAIRS[i][0] && lower == (uint32_t)PAIRS[i][1])
-                return bad(p, "case folding of a pair that has a ligature is not implemented", from);
+                return bad(p, "case folding of a pair that has a ligature is not supported", from);
         p->folded_before = lower;
     }
     return add_set(p, &set);
@@ -239,7 +239,7 @@ static Status open_group(Parser *p, size_t from) {
         p->fold[++p->depth] = GROUPS[i].fold < 0 ? fold : GROUPS[i].fold == 1;
         return add_raw(p, GROUPS[i].out);
     }
-    if (next_is(p, "?")) return bad(p, "this kind of group is not implemented", from);
+    if (next_is(p, "?")) return bad(p, "this kind of group is not supported", from);
     p->fold[++p->depth] = fold;
     return add_raw(p, "(?:");
 }
@@ -267,7 +267,7 @@ static Status interval(Parser *p, size_t from, bool *taken) {
     *taken = true;
     p->at = i + 1;
     if (!p->can_repeat) return bad(p, "a repeat of nothing", from);
-    if (next_is(p, "+") || next_is(p, "*")) return bad(p, "a repeat of a repeat is not implemented", from);
+    if (next_is(p, "+") || next_is(p, "*")) return bad(p, "a repeat of a repeat is not supported", from);
     size_t k = 0;
     k += (size_t)snprintf(text + k, sizeof text - k, "{%ld", n[0] < 0 ? 0 : n[0]);
     if (part == 1) text[k++] = ',';
@@ -275,7 +275,7 @@ static Status interval(Parser *p, size_t from, bool *taken) {
     snprintf(text + k, sizeof text - k, "}");
     TRY(add_raw(p, text));
     if (next_is(p, "?")) {
-        if (part == 0) return bad(p, "{n}? is not implemented", from);
+        if (part == 0) return bad(p, "{n}? is not supported", from);
         p->at++;
         TRY(add_raw(p, "?"));
     }
@@ -321,7 +321,7 @@ static Status element(Parser *p) {
     case '\\':
         TRY(escape(p, from, &set, &is_class, &c));
         if (!is_class) return literal(p, c, from);
-        if (p->fold[p->depth]) return bad(p, "case folding of a class is not implemented", from);
+        if (p->fold[p->depth]) return bad(p, "case folding of a class is not supported", from);
         p->folded_before = 0;
         return add_set(p, &set);
     case '[':
@@ -353,7 +353,7 @@ static Status element(Parser *p) {
     case '$':
         return end_of_line(p);
     case '^':
-        return bad(p, "the anchor ^ is not implemented", from);
+        return bad(p, "the anchor ^ is not supported", from);
     default:
         return literal(p, c, from);
     }

@@ -6,7 +6,7 @@
  * tokenizer is never written to again: any number of threads may use one, each with its own arena.
  * Input is strict UTF-8: invalid bytes are an error naming their offset, never replaced. Decoding gives valid UTF-8:
  * bytes that are none become U+FFFD as in Hugging Face (see tokenizer_decode). Texts are at most TOKENIZER_TEXT_MAX bytes;
- * the work grows as n log n with the text, whatever it holds. Refused: stages whose meaning is not implemented, by name. */
+ * the work grows as n log n with the text, whatever it holds. Refused: stages whose meaning is not supported, by name. */
 #ifndef LORAC_DATA_TOKENIZER_H
 #define LORAC_DATA_TOKENIZER_H
 

@@ -214,10 +214,10 @@ static Status read_model(JsonReader *r, const Json *model, const Json *added) {
     if (added != NULL && added->type == JSON_NULL) added = NULL;
     if (added != NULL && added->type != JSON_ARRAY) BAD(r, "added_tokens is no list");
     if (json_number(v, &dropout) && dropout != 0)
-        BAD(r, "model.dropout is %g; random merges are not implemented", dropout);
+        BAD(r, "model.dropout is %g; random merges are not supported", dropout);
     for (int i = 0; i < 2; i++) {
         TRY(read_string(r, model, "model", AFFIXES[i], &text));
-        if (text.len > 0) BAD(r, "model.%s is not implemented", AFFIXES[i]);
+        if (text.len > 0) BAD(r, "model.%s is not supported", AFFIXES[i]);
     }
     TRY(read_bool(r, model, "model", "fuse_unk", false, &s->fuse_unk));
     TRY(read_bool(r, model, "model", "byte_fallback", false, &s->byte_fallback));

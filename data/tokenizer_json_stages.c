@@ -15,7 +15,7 @@ static Status stage_type(const JsonReader *r, const Json *v, const char *place, 
 }
 
 static Status refuse(const JsonReader *r, const char *place, TokenText type) {
-    BAD(r, "%s \"%.*s\" is not implemented", place, SHOWN(type));
+    BAD(r, "%s \"%.*s\" is not supported", place, SHOWN(type));
 }
 
 /* Calls `read` for each stage of a Sequence, else for the stage itself. Sequences in sequences are flattened. */
@@ -71,7 +71,7 @@ static Status normalizer_stage(JsonReader *r, const Json *v, TokenText type) {
     step.kind = NORMALIZE_REPLACE;
     TRY(read_pattern(r, v, "normalizer", &step.from, &literal));
     TRY(read_string(r, v, "normalizer", "content", &step.to));
-    if (!literal) BAD(r, "normalizer \"Replace\" of a regex is not implemented");
+    if (!literal) BAD(r, "normalizer \"Replace\" of a regex is not supported");
     return step.from.len > 0 ? add_normalize(r, step) : OK;
 }
 
@@ -128,7 +128,7 @@ static Status read_metaspace(JsonReader *r, const Json *v) {
     TokenizerSpec *s = r->spec;
     bool split = true;
     if (s->n_pieces > 0 || s->prefix_rule != PREFIX_NONE || s->space_from.len > 0)
-        BAD(r, "pre_tokenizer Metaspace after another step is not implemented");
+        BAD(r, "pre_tokenizer Metaspace after another step is not supported");
     TRY(read_string(r, v, "pre_tokenizer Metaspace", "replacement", &s->space_to));
     TRY(read_bool(r, v, "pre_tokenizer Metaspace", "split", true, &split));
     TRY(read_scheme(r, v, "pre_tokenizer Metaspace", &s->prefix_rule));
@@ -147,7 +147,7 @@ static Status read_byte_level(JsonReader *r, const Json *v) {
     TRY(read_bool(r, v, "pre_tokenizer ByteLevel", "add_prefix_space", true, &prefix));
     TRY(read_bool(r, v, "pre_tokenizer ByteLevel", "use_regex", true, &regex));
     if (prefix && (s->n_pieces > 0 || s->space_from.len > 0))
-        BAD(r, "pre_tokenizer ByteLevel with add_prefix_space after another step is not implemented");
+        BAD(r, "pre_tokenizer ByteLevel with add_prefix_space after another step is not supported");
     if (prefix) s->prefix_rule = PREFIX_EVERY_PIECE, s->prefix = (TokenText){" ", 1};
     s->byte_level = true;
     return regex ? add_pieces(r, (PiecesStep){.kind = PIECES_SPLIT, .pattern = {GPT2, sizeof GPT2 - 1}}) : OK;
@@ -155,7 +155,7 @@ static Status read_byte_level(JsonReader *r, const Json *v) {
 
 static Status pre_tokenizer_stage(JsonReader *r, const Json *v, TokenText type) {
     bool alone = false;
-    if (r->spec->byte_level) BAD(r, "pre_tokenizer: a step after ByteLevel is not implemented");
+    if (r->spec->byte_level) BAD(r, "pre_tokenizer: a step after ByteLevel is not supported");
     if (text_is(type, "Split")) return read_split(r, v);
     if (text_is(type, "Metaspace")) return read_metaspace(r, v);
     if (text_is(type, "ByteLevel")) return read_byte_level(r, v);
@@ -180,7 +180,7 @@ static Status decoder_step(JsonReader *r, const Json *v, TokenText type, int *st
     int step = 0;
     PrefixRule scheme;
     if (text_is(type, "ByteLevel") || text_is(type, "Metaspace")) {
-        if (*state != DECODED_NOTHING) BAD(r, "decoder %.*s after another step is not implemented", SHOWN(type));
+        if (*state != DECODED_NOTHING) BAD(r, "decoder %.*s after another step is not supported", SHOWN(type));
         *state = DECODED_WHOLE;
         s->decode = type.s[0] == 'B' ? DECODE_BYTES : DECODE_METASPACE;
         if (s->decode == DECODE_BYTES) return OK;
@@ -195,14 +195,14 @@ static Status decoder_step(JsonReader *r, const Json *v, TokenText type, int *st
         if (text_is(type, STEPS[i])) step = i;
     if (step == 0) return refuse(r, "decoder", type);
     if (step <= *state || (step == DECODED_STRIP && *state != DECODED_FUSE))
-        BAD(r, "decoder: \"%s\" at this place of the sequence is not implemented", STEPS[step]);
+        BAD(r, "decoder: \"%s\" at this place of the sequence is not supported", STEPS[step]);
     *state = step;
     s->decode = DECODE_PIECES;
     if (step == DECODED_BYTES) s->decode_byte_fallback = true;
     if (step == DECODED_REPLACE) {
         TRY(read_pattern(r, v, "decoder Replace", &s->replace_from, &literal));
         TRY(read_string(r, v, "decoder Replace", "content", &s->replace_to));
-        if (!literal) BAD(r, "decoder \"Replace\" of a regex is not implemented");
+        if (!literal) BAD(r, "decoder \"Replace\" of a regex is not supported");
     }
     if (step == DECODED_STRIP) {
         TokenText content;
@@ -211,7 +211,7 @@ static Status decoder_step(JsonReader *r, const Json *v, TokenText type, int *st
         TRY(json_want_int(v, r->path, "start", 0, 1000, &start, r->e));
         TRY(json_want_int(v, r->path, "stop", 0, 1000, &stop, r->e));
         if (!text_is(content, " ") || stop != 0)
-            BAD(r, "decoder Strip of anything but spaces at the start is not implemented");
+            BAD(r, "decoder Strip of anything but spaces at the start is not supported");
         s->strip_start = (int)start;
     }
     return OK;
@@ -270,7 +270,7 @@ static Status post_processor_stage(JsonReader *r, const Json *v, TokenText type)
         }
         TRY(read_string(r, special, "post_processor", "id", &name));
         bool *add = seen_text ? &s->add_eos : &s->add_bos;
-        if (*add) BAD(r, "post_processor: two special tokens on one side of the text are not implemented");
+        if (*add) BAD(r, "post_processor: two special tokens on one side of the text are not supported");
         *add = true;
         TRY(template_id(r, json_get(v, "special_tokens"), name, seen_text ? &s->eos : &s->bos));
     }

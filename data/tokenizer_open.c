@@ -165,7 +165,7 @@ static Status open_bpe(Opening *o) {
     b->unk = s->unk;
     bpe_prepare(b, &o->t->raw, s->added_only);
     if (s->byte_level && s->byte_fallback && !b->all_bytes)
-        FAIL(o->e, ERR_FORMAT, "byte fallback on a byte-level vocabulary that lacks bytes is not implemented");
+        FAIL(o->e, ERR_FORMAT, "byte fallback on a byte-level vocabulary that lacks bytes is not supported");
     if (!s->by_score) return bpe_add_merges(o->arena, b, s->merges, s->n_merges, o->e);
     if (s->scores == NULL) FAIL(o->e, ERR_FORMAT, "the vocabulary has no scores");
     return spm_add_pairs(o->arena, b, &o->t->raw, s->kinds, s->scores, o->e);

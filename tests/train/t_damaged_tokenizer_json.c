@@ -280,8 +280,8 @@ static void mistakes_are_named(void **state) {
         {WITH_POST(
              "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"<x>\"}}], \"special_tokens\": {}}"),
          "special token \"<x>\" has no single id"},
-        {WITH_POST("{\"type\": \"RobertaProcessing\"}"), "post_processor \"RobertaProcessing\" is not implemented"},
-        {WITH_PRE("{\"type\": \"Whitespace\"}"), "pre_tokenizer \"Whitespace\" is not implemented"},
+        {WITH_POST("{\"type\": \"RobertaProcessing\"}"), "post_processor \"RobertaProcessing\" is not supported"},
+        {WITH_PRE("{\"type\": \"Whitespace\"}"), "pre_tokenizer \"Whitespace\" is not supported"},
         {WITH_PRE("{\"type\": \"Sequence\"}"), "pre_tokenizer.pretokenizers is missing or no list"},
         {WITH_REGEX("(a"), "tokenizer.json"},
         {WITH_REGEX("a{1000}{1000}"), "tokenizer.json"},
