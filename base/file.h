@@ -74,6 +74,9 @@ Status exchange_paths(const char *a, const char *b, bool *done, Err *e);
 /* Takes the folder for this process until the descriptor in *fd is closed; a folder that another process holds is an error.
  * File systems without locks give *fd -1: nothing is locked. */
 Status lock_folder(const char *path, int *fd, Err *e);
+/* Puts a finished folder under its name, durably. One that is there is replaced whole, in one step where the file system
+ * can, and removed. */
+Status replace_folder(Arena *a, const char *temporary, const char *final, Err *e);
 /* fsync of a folder, so that a rename inside it is durable. */
 Status sync_folder(const char *path, Err *e);
 /* sync_folder of the folder that holds path; the message begins with path. */

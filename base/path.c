@@ -206,6 +206,33 @@ Status sync_folder_of(const char *path, Err *e) {
     return st == OK ? OK : err_prefix(e, st, "%s", path);
 }
 
+/* Where two folders cannot be exchanged: the old one goes aside first and is removed after. */
+static Status put_aside(Arena *a, const char *temporary, const char *final, Err *e) {
+    char *aside;
+    TRY(arena_printf(a, &aside, e, "%s-old", temporary));
+    TRY(remove_tree(aside, e));
+    TRY(rename_path(final, aside, e));
+    Status st = rename_path(temporary, final, e);
+    if (st != OK) {
+        (void)rename_path(aside, final, NULL);
+        return st;
+    }
+    TRY(sync_folder_of(final, e));
+    return remove_tree(aside, e);
+}
+
+Status replace_folder(Arena *a, const char *temporary, const char *final, Err *e) {
+    bool done;
+    if (!path_exists(final)) {
+        TRY(rename_path(temporary, final, e));
+        return sync_folder_of(final, e);
+    }
+    TRY(exchange_paths(temporary, final, &done, e));
+    if (!done) return put_aside(a, temporary, final, e);
+    TRY(sync_folder_of(final, e));
+    return remove_tree(temporary, e);
+}
+
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 Status list_folder(Arena *a, const char *path, char ***names, size_t *n, Err *e) {

@@ -123,35 +123,6 @@ static Status write_files(Arena *a, const char *folder, const TrainState *s, Err
     return sync_folder(folder, e);
 }
 
-/* Where two folders cannot be exchanged: the old one goes aside first and is removed after. */
-static Status put_aside(Arena *a, const char *temporary, const char *final, const char *output_dir, Err *e) {
-    char *aside;
-    TRY(arena_printf(a, &aside, e, "%s-old", temporary));
-    TRY(remove_tree(aside, e));
-    TRY(rename_path(final, aside, e));
-    Status st = rename_path(temporary, final, e);
-    if (st != OK) {
-        Err ignored;
-        rename_path(aside, final, &ignored);
-        return st;
-    }
-    TRY(sync_folder(output_dir, e));
-    return remove_tree(aside, e);
-}
-
-/* Puts the finished folder under its name; one that is in the way is exchanged for it and removed after. */
-static Status put_in_place(Arena *a, const char *temporary, const char *final, const char *output_dir, Err *e) {
-    bool done;
-    if (!path_exists(final)) {
-        TRY(rename_path(temporary, final, e));
-        return sync_folder(output_dir, e);
-    }
-    TRY(exchange_paths(temporary, final, &done, e));
-    if (!done) return put_aside(a, temporary, final, output_dir, e);
-    TRY(sync_folder(output_dir, e));
-    return remove_tree(temporary, e);
-}
-
 /* ---- folders ----------------------------------------------------------------------------------------------------- */
 
 Status state_folder(Arena *a, const char *output_dir, int64_t step, char **out, Err *e) {
@@ -239,7 +210,7 @@ static Status save(Arena *a, const char *output_dir, const TrainState *s, int64_
     TRY(arena_printf(a, &temporary, e, "%s.tmp-%ld", final, (long)getpid()));
     TRY(remove_tree(temporary, e));
     Status st = write_files(a, temporary, s, e);
-    if (st == OK) st = put_in_place(a, temporary, final, output_dir, e);
+    if (st == OK) st = replace_folder(a, temporary, final, e);
     if (st != OK) {
         Err ignored;
         remove_tree(temporary, &ignored);

@@ -4,6 +4,8 @@
 #include "base/file.h"
 #include "base/signals.h"
 
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -144,7 +146,7 @@ static Status find_outtype(MergeJob *job, Err *e) {
     return OK;
 }
 
-static Status check_output(const MergeJob *job, Err *e) {
+static Status check_output(MergeJob *job, Err *e) {
     const char *out = job->options->out;
     size_t n = strlen(out);
     bool wants_gguf = n > 5 && strcmp(out + n - 5, ".gguf") == 0;
@@ -154,6 +156,16 @@ static Status check_output(const MergeJob *job, Err *e) {
              gguf ? "a GGUF file" : "a model folder", gguf ? "NAME.gguf" : "a folder");
     if (path_exists(out) && !job->options->force)
         FAIL(e, ERR_USAGE, "--out %s exists already; give another name or --force to replace it", out);
+    if (gguf || !path_is_folder(out)) return OK;
+    char **names, *path;
+    size_t count;
+    TRY(list_folder(job->arena, out, &names, &count, e));
+    for (size_t i = 0; i < count; i++) {
+        TRY(path_join(job->arena, out, names[i], &path, e));
+        if (path_is_folder(path))
+            FAIL(e, ERR_USAGE, "--out %s: holds the folder %s, which no merge writes; give another name", out,
+                 names[i]);
+    }
     return OK;
 }
 
@@ -169,7 +181,7 @@ static Status merge_checked(MergeJob *job, Err *e) {
     TRY(map_slots(job, e));
     TRY(find_outtype(job, e));
     job->report->tensors = job->session.base->n_tensors;
-    remove_left_overs_of(o->out);
+    remove_left_overs_of(job->out);
     if (job->session.base->kind == BASE_GGUF)
         TRY(merge_write_gguf(job, e));
     else
@@ -195,11 +207,22 @@ static Status judge(const MergeJob *job, Err *e) {
          job->options->out, r->kl, r->bound, r->kl_base, r->outtype);
 }
 
+/* The place of the result by the name that a temporary one can stand beside. */
+static Status plain_out(MergeJob *job, Err *e) {
+    const char *out = job->options->out;
+    char resolved[PATH_MAX];
+    size_t n = strlen(out);
+    if (path_is_folder(out) && realpath(out, resolved) != NULL) return arena_strdup(job->arena, resolved, &job->out, e);
+    while (n > 1 && out[n - 1] == '/') n--;
+    return arena_strndup(job->arena, out, n, &job->out, e);
+}
+
 Status merge_run(Ctx *ctx, const MergeOptions *o, MergeReport *report, Err *e) {
     memset(report, 0, sizeof *report);
     MergeJob job = {.ctx = ctx, .options = o, .report = report};
     Status st = arena_open(&job.arena, "merge", e);
-    if (st == OK) st = arena_printf(job.arena, &job.target, e, "%s.tmp-%d", o->out, (int)getpid());
+    if (st == OK) st = plain_out(&job, e);
+    if (st == OK) st = arena_printf(job.arena, &job.target, e, "%s.tmp-%d", job.out, (int)getpid());
     if (st == OK) st = merge_checked(&job, e);
     if (st == OK) st = judge(&job, e);
     if (st == OK) st = merge_publish(&job, e);

@@ -35,6 +35,7 @@ typedef Status (*MergeSink)(void *sink, const void *data, size_t bytes, Err *e);
 typedef struct MergeJob {
     Ctx *ctx;
     const MergeOptions *options;
+    char *out;    /* options->out without links and slashes at its end */
     char *target; /* where the result is written until it is verified */
     Session session;
     Adapter *adapter;
@@ -52,7 +53,7 @@ Status merge_stream(MergeJob *job, int64_t i, int wtype, MergeSink sink, void *c
 Status merge_write_gguf(MergeJob *job, Err *e);
 Status merge_write_folder(MergeJob *job, Err *e);
 /* Gives the verified result its name: a file is renamed over `out`; a folder is renamed, or, when `out` exists, its weight
- * files are replaced and its other files kept or overwritten. */
+ * files are replaced and its other files kept or overwritten. Either way the old stays whole until the new one is. */
 Status merge_publish(MergeJob *job, Err *e);
 /* Opens job->target and fills kl, kl_base, top1 of the report. */
 Status merge_verify(MergeJob *job, Err *e);

@@ -156,28 +156,31 @@ Status merge_write_folder(MergeJob *job, Err *e) {
     return st;
 }
 
-/* Moves the files of the finished folder into an existing one; stale weight files there go first. */
-static Status publish_into(MergeJob *job, Err *e) {
-    char **names, *from, *to;
-    size_t n;
-    TRY(list_folder(job->arena, job->options->out, &names, &n, e));
+/* Files of the folder that is replaced and that are neither weights nor written anew come along. */
+static Status keep_others(MergeJob *job, Err *e) {
+    char **names, *from, *to, *data;
+    size_t n, len;
+    TRY(list_folder(job->arena, job->out, &names, &n, e));
     for (size_t i = 0; i < n; i++) {
-        TRY(path_join(job->arena, job->options->out, names[i], &to, e));
-        if (is_weight_file(names[i])) TRY(remove_tree(to, e));
+        ArenaMark mark = arena_mark(job->arena);
+        TRY(path_join(job->arena, job->out, names[i], &from, e));
+        TRY(path_join(job->arena, job->target, names[i], &to, e));
+        if (!is_weight_file(names[i]) && !path_exists(to)) {
+            TRY(file_read(job->arena, from, SIDE_FILE_MAX_BYTES, &data, &len, e));
+            TRY(file_write_atomic(job->arena, to, data, len, e));
+        }
+        arena_reset(job->arena, mark);
     }
-    TRY(list_folder(job->arena, job->target, &names, &n, e));
-    for (size_t i = 0; i < n; i++) {
-        TRY(path_join(job->arena, job->target, names[i], &from, e));
-        TRY(path_join(job->arena, job->options->out, names[i], &to, e));
-        TRY(rename_path(from, to, e));
-    }
-    TRY(sync_folder(job->options->out, e));
-    return remove_tree(job->target, e);
+    return OK;
 }
 
 Status merge_publish(MergeJob *job, Err *e) {
-    const char *out = job->options->out;
-    if (path_is_folder(out)) return publish_into(job, e);
+    const char *out = job->out;
+    if (path_is_folder(out)) {
+        TRY(keep_others(job, e));
+        TRY(sync_folder(job->target, e));
+        return replace_folder(job->arena, job->target, out, e);
+    }
     TRY(rename_path(job->target, out, e));
     return sync_folder_of(out, e);
 }

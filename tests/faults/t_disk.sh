@@ -80,6 +80,51 @@ for fault in write sync rename; do
     other "eval --per-token" "$dir/p.jsonl" $fault 3 eval --base $base --data "$dir/test.jsonl" --per-token "$dir/p.jsonl"
 done
 
+# ---- a model folder that replaces an older one: at each fault the old one or the new one is there, whole, with what else was in it
+model=tests/golden/parity/gqa_tied
+folder() { "$@" merge --base $model/model --adapter $model/adapter --out "$dir/m" --force --outtype "$type"; }
+old_folder() {
+    rm -rf "$dir/m"
+    cp -r "$dir/m-f32" "$dir/m"
+}
+for type in f32 f16; do
+    rm -rf "$dir/m"
+    mkdir "$dir/m"
+    echo mine >"$dir/m/notes.txt"
+    run folder "$lorac" || fail "merge into a folder: $(cat "$dir/err")"
+    [ "$(cat "$dir/m/notes.txt")" = mine ] || fail "merge into a folder: another file is lost"
+    mv "$dir/m" "$dir/m-$type"
+done
+for fault in write sync rename kill; do
+    old_folder
+    total=$(passages $fault folder "$lorac_faults") || { cat "$dir/err"; fail "merge into a folder, $fault: the undisturbed run"; }
+    diff -rq "$dir/m" "$dir/m-f16" >/dev/null || fail "merge into a folder, $fault: the undisturbed run's result"
+    for n in $(numbers "$total" 5); do
+        old_folder
+        { LORAC_FAULT=$fault=$n run folder "$lorac_faults"; } 2>/dev/null
+        code=$?
+        if [ $fault = kill ]; then
+            [ $code -eq 137 ] || fail "merge into a folder, kill=$n: exit $code"
+        else
+            one_error "merge into a folder, $fault=$n" $code "^error: $dir/m"
+            no_temporaries "merge into a folder, $fault=$n" "$dir"
+        fi
+        diff -rq "$dir/m" "$dir/m-f32" >/dev/null || diff -rq "$dir/m" "$dir/m-f16" >/dev/null ||
+            fail "merge into a folder, $fault=$n: neither the old nor the new one is there"
+    done
+    echo "merge into a folder: $fault at $(numbers "$total" 5 | wc -l) of $total passages"
+done
+run folder "$lorac" || fail "merge into a folder after kills: $(cat "$dir/err")"
+no_temporaries "merge into a folder after kills" "$dir"
+ln -s "$dir/m" "$dir/link"
+run "$lorac" merge --base $model/model --adapter $model/adapter --out "$dir/link/" --force --outtype f32 || fail "merge into a link: $(cat "$dir/err")"
+[ -L "$dir/link" ] && diff -rq "$dir/m" "$dir/m-f32" >/dev/null || fail "merge into a link to a folder"
+mkdir "$dir/m/sub"
+run "$lorac" merge --base $model/model --adapter $model/adapter --out "$dir/m" --force
+[ $? -eq 2 ] && grep -q "^error: .*holds the folder sub" "$dir/err" && [ -d "$dir/m/sub" ] || fail "merge into a folder with folders: $(cat "$dir/err")"
+run "$lorac" merge --base $model/model --adapter $model/adapter --out "$dir/new///" || fail "merge into a new folder with slashes: $(cat "$dir/err")"
+[ -f "$dir/new/model.safetensors" ] || fail "merge into a new folder with slashes"
+
 # ---- a limit on the size of files (ulimit -f counts blocks of 1024 bytes)
 limited() { # KIB COMMAND...
     local kib=$1
