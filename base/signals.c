@@ -1,4 +1,4 @@
-/* signals.c: see signals.h. The only mutable process-wide state of lorac: a counter and a table that a signal handler
+/* signals.c: see signals.h. The only mutable process-wide state of lorac: a counter and two tables that a signal handler
  * may read. Both are lock-free atomics, because a handler may run in any thread. */
 #define _GNU_SOURCE
 #include "base/signals.h"
