@@ -1,8 +1,8 @@
-/* signals.h: the one file with process-wide state, because signals are process-wide: a stop counter, and tables of
- * mapped ranges and temporary files. SIGINT and SIGTERM raise the counter (the loop stops at the next safe point; a second one ends the
- * process at once with status 130), SIGHUP, SIGPIPE and SIGXFSZ are ignored (writing then fails with an error), SIGBUS
- * inside a mapped file prints one prepared line ("error: FILE: changed or truncated while in use") and ends the process
- * with status 1. Where a handler ends the process, it first removes the temporary files being written. */
+/* signals.h: the one file with process-wide state, because signals are process-wide: a stop counter, and tables of mapped
+ * ranges and of temporary files. SIGINT and SIGTERM raise the counter (the loop stops at the next safe point; a second one
+ * ends the process at once with status 130), SIGHUP, SIGPIPE and SIGXFSZ are ignored (writing then fails with an error),
+ * SIGBUS inside a mapped file prints one prepared line ("error: FILE: changed or truncated while in use") and ends the
+ * process with status 1. Where a handler ends the process, it first removes the temporary files being written. */
 #ifndef LORAC_BASE_SIGNALS_H
 #define LORAC_BASE_SIGNALS_H
 
