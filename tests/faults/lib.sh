@@ -146,6 +146,7 @@ text = open(sys.argv[1]).read()
 assert text == "" or text.endswith("\n")
 for line in text.splitlines(): json.loads(line)' "$2/metrics.jsonl" && fail "$1: metrics.jsonl holds half a line"
     for c in "$2"/checkpoint-* "$2"/adapter_model.safetensors "$2"/best/adapter_model.safetensors; do
+        case $c in *.tmp-*) continue ;; esac # of a killed process; nobody reads it
         [ -e "$c" ] || continue
         "$lorac" inspect "$c" >"$dir/inspect" 2>&1 || fail "$1: $c is not whole: $(head -1 "$dir/inspect")"
     done
