@@ -5,7 +5,9 @@
  *     h                     the three values that every state has; the step is the number that follows
  *     d PATH TYPE DIM,...   a dataset anywhere, of a type 0..5 and up to 3 dims
  *     s PATH TEXT           a text anywhere
- *   and then every name is asked for as each kind of value. */
+ *   and then every name is asked for as each kind of value.
+ * In this target h5_stand_in.c takes the place of libhdf5, which is not what is tested; fuzz_state_hdf5 is the same with
+ * libhdf5 itself. */
 #include "tests/fuzz/fuzz.h"
 
 #include "base/h5.h"
@@ -16,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINES_MAX = 24, DIMS_MAX = 3, DATA_MAX = 1 << 12, NAME_MAX_BYTES = 200, GROW_BYTES = 1 << 14 };
+enum { LINES_MAX = 24, DIMS_MAX = 3, DATA_MAX = 1 << 12, NAME_MAX_BYTES = 200 };
 
 /* The linker sends calls of h5_open_image here (--wrap). */
 static int images_opened;
@@ -25,13 +27,6 @@ Status __wrap_h5_open_image(Arena *a, const char *name, const void *image, size_
 Status __wrap_h5_open_image(Arena *a, const char *name, const void *image, size_t bytes, H5 **out, Err *e) {
     images_opened++;
     return __real_h5_open_image(a, name, image, bytes, out, e);
-}
-
-/* Files in memory grow in small steps here: clearing the 4 MiB that h5.c asks for would be all that the target does. */
-int __real_H5Pset_fapl_core(int64_t list, size_t grow, bool backing);
-int __wrap_H5Pset_fapl_core(int64_t list, size_t grow, bool backing);
-int __wrap_H5Pset_fapl_core(int64_t list, size_t grow, bool backing) {
-    return __real_H5Pset_fapl_core(list, grow < GROW_BYTES ? grow : GROW_BYTES, backing);
 }
 
 static char *right_line(Arena *a, const void *image, size_t bytes) {

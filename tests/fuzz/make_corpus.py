@@ -358,6 +358,35 @@ words("tokenizer", JSON_WORDS + [f'"{s}"' for s in stages] +
       ["\\\\p{L}", "\\\\p{N}+", "\\\\s", "\\\\S", "\\\\d", "\\\\w", "(?i:", "(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "[^", "a-z", "]", "{1,3}",
        "{1000}", "*+", "+?", "|", "(", ")", "$", "^", ".", "\\\\x{10FFFF}", "\\\\u00e9", "▁", "Ġ", "<0x41>", "65535", "65536"])
 
+# ---- metrics.jsonl, two of them ------------------------------------------------------------------------------------------
+def metrics(steps, seed=0, evals=(0, 2), **other):
+    lines = []
+    for step in range(steps + 1):
+        if step > 0:
+            line = {"event": "step", "step": step, "epoch": step / 8, "loss": 2.5 - step / 10, "learning_rate": 2e-4, "grad_norm": 0.75,
+                    "tokens": 2048, "trained_tokens": 1200, "tokens_per_second": 150.5, "elapsed_s": step * 1.5, "rss_bytes": 1 << 20,
+                    "state_hash": f"{seed + step:032x}"}
+            line.update(other)
+            lines.append(line)
+        if step in evals:
+            lines.append({"event": "eval", "step": step, "dataset": "test.jsonl", "loss": 1.5, "perplexity": 4.48, "tokens": 99})
+    return "\n".join(json.dumps(line) for line in lines) + "\n"
+
+
+seeds("verify", {
+    "equal": metrics(3) + "\0" + metrics(3, elapsed_s=7, tokens_per_second=1),
+    "hash": metrics(3) + "\0" + metrics(3, seed=1),
+    "loss": metrics(2) + "\0" + metrics(2, loss=-0.0),
+    "shorter": metrics(3) + "\0" + metrics(2),
+    "evals": metrics(3) + "\0" + metrics(3, evals=(1, 2)),
+    "member": metrics(1) + "\0" + metrics(1, another=[1, {"a": None}], loss="x"),
+    "alone": metrics(1),
+    "no_steps": metrics(0) + "\0" + metrics(1),
+    "cut_off": metrics(1) + "\0" + metrics(1)[:-40],
+})
+words("verify", sorted(json.loads(metrics(1, evals=()))) + ['"event":"step"', '"event":"eval"', '"step":', "\n", "{", "}", ",", "\\u0000", "1e308", "-1",
+                "9223372036854775808", "null", "true", "[]", "{}", b"\x00"])
+
 # ---- state.h5 --------------------------------------------------------------------------------------------------------
 seeds("state", {
     "whole": "h 12\nd int/tokens 2 \nd real/loss 5 \ns text/config base_model: x\nd array/adapter 4 2,3\nd array/one 4 1,1\n",
