@@ -52,6 +52,7 @@ BEGIN {
     owner_of["pcre2.h"] = "data/"
     owner_of["utf8proc.h"] = "data/"
     owner_of["cmocka.h"] = "tests/"
+    owner_of["oneapi/dnnl/dnnl.h"] = owner_of["cblas.h"] = "tests/bench/yardstick.c"
     owner_of["cuda.h"] = owner_of["cuda_runtime.h"] = owner_of["cublasLt.h"] = owner_of["cudnn.h"] = "kernels/cuda/"
     owner_of["cuda_bf16.h"] = owner_of["cuda_fp16.h"] = owner_of["nccl.h"] = "kernels/cuda/"
 }
