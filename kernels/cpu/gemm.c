@@ -82,53 +82,8 @@ static void run_tiles(const GemmJob *job, int64_t tile0, int64_t tile1, int64_t 
     }
 }
 
-/* ---- one row (generation): nothing is used twice, so the matrix is expanded into L1 piece by piece and used at once. The
- * chain of a block is carried from piece to piece in `sums`, which changes no bit. */
-static void row_product(const GemmRight *right, const float *left, int64_t d0, int64_t d1, int64_t lane0, int64_t lanes,
-                        float *panels, float *sums, GemmMode mode) {
-    int64_t piece = mode == GEMM_BF16 ? 2 * GEMM_ROW_STEPS : GEMM_ROW_STEPS;
-    for (int64_t d = d0; d < d1; d += piece) {
-        int64_t end = d1 - d < piece ? d1 : d + piece, steps = gemm_steps(end - d, mode);
-        gemm_fill(panels, right, d, end, lane0, lanes, 0, steps, mode);
-        gemm_row((int)((lanes + GEMM_NR - 1) / GEMM_NR), steps, left + gemm_steps(d, mode) * GEMM_MR, panels,
-                 steps * GEMM_NR, sums, mode);
-    }
-}
-
-static void run_row(const GemmJob *job, int64_t lane0, int64_t lanes, float *panels) {
-    float total[GEMM_ROW_PANELS * GEMM_NR];
-    for (int i = 0; i < job->n_terms; i++) {
-        const GemmTerm *term = &job->terms[i];
-        int64_t n_blocks = gemm_blocks(term->depth, job->mode);
-        for (int64_t j = 0; j < n_blocks; j++) {
-            float sums[GEMM_ROW_PANELS * GEMM_NR] = {0};
-            row_product(&term->right, left_at(&term->left, 0, 0), gemm_block(term->depth, n_blocks, j),
-                        gemm_block(term->depth, n_blocks, j + 1), lane0, lanes, panels, sums, job->mode);
-            if (j + 1 == n_blocks && term->depth2 > 0)
-                row_product(&term->right2, left_at(&term->left2, 0, 0), 0, term->depth2, lane0, lanes, panels, sums,
-                            job->mode);
-            for (int l = 0; l < GEMM_ROW_PANELS * GEMM_NR; l++)
-                total[l] = i == 0 && j == 0 ? sums[l] : sums[l] + total[l];
-        }
-    }
-    for (int64_t l = 0; l < lanes; l += GEMM_NR)
-        job->store(job->ctx, total + l, 0, 0, 1, lane0 + l, (int)(lanes - l < GEMM_NR ? lanes - l : GEMM_NR));
-}
-
-static bool masked(const GemmJob *job) {
-    for (int i = 0; i < job->n_terms; i++)
-        if (job->terms[i].mask.token != NULL) return true;
-    return false;
-}
-
 void gemm_chunk(const GemmJob *job, int64_t tile0, int64_t tile1, int64_t lane0, int64_t lanes,
                 const GemmScratch *scratch) {
-    if (job->T == 1 && !masked(job)) {
-        enum { LANES = GEMM_ROW_PANELS * GEMM_NR };
-        for (int64_t l = 0; l < lanes; l += LANES)
-            run_row(job, lane0 + l, lanes - l < LANES ? lanes - l : LANES, scratch->right);
-        return;
-    }
     for (int64_t tile = tile0; tile < tile1; tile += scratch->sum_tiles) {
         int64_t end = tile + scratch->sum_tiles < tile1 ? tile + scratch->sum_tiles : tile1;
         run_tiles(job, tile, end, lane0, lanes, scratch);

@@ -9,8 +9,8 @@
  * Order of a sum (promise P5): the depth of a term is cut into blocks by gemm_block, which looks at the depth alone. A
  * block is one chain of multiply-adds from zero in ascending order; blocks are added in ascending order, terms in the
  * order given. The second product of a term goes on in the chain of the term's last block; with dropout it is a chain of
- * its own that is masked before it is added. Tile shape, neighbours, threads and chunks have no influence: a row gives the
- * same bits alone and among others, so generation (T = 1) and training agree bit for bit on one level.
+ * its own that is masked before it is added. Tile shape, neighbours, threads and chunks have no influence: a row gives
+ * the same bits alone and among others.
  *
  * Modes: GEMM_F32 works on f32 units with vf_fma. GEMM_BF16 (levels with bf16 pair products) works on units of two bf16
  * neighbours in depth; right sides are rounded to bf16 after they are expanded. A unit has 4 bytes in both. */
@@ -30,8 +30,6 @@ enum {
     GEMM_LANES_UNIT = 32,
     GEMM_GROUP = CPU_VW == 16 ? 10 : 24, /* tiles whose left block stays in L2 */
     GEMM_MAX_TERMS = 8,
-    GEMM_ROW_PANELS = 4,             /* with a single row: panels at once, */
-    GEMM_ROW_STEPS = 1024 / GEMM_NR, /* and units expanded at once: 16 KiB, which stay in L1 */
 };
 
 typedef enum GemmMode { GEMM_F32, GEMM_BF16 } GemmMode;
@@ -164,10 +162,6 @@ void gemm_fill(float *panels, const GemmRight *m, int64_t d0, int64_t d1, int64_
 #define gemm_tile CPU_NAME(gemm_tile)
 void gemm_tile(int rows, int64_t n0, const float *left0, int64_t n1, const float *left1, const float *panel,
                float *tile, bool add, GemmMode mode);
-
-/* sums[panel][lane] continued by one row of n units times each of `panels` panels, `stride` floats apart. */
-#define gemm_row CPU_NAME(gemm_row)
-void gemm_row(int panels, int64_t n, const float *left, const float *panel, int64_t stride, float *sums, GemmMode mode);
 
 /* Computes lanes lane0 .. lane0+lanes (at most GEMM_LANES, lane0 a multiple of 32) of tiles tile0 .. tile1 of the job. */
 #define gemm_chunk CPU_NAME(gemm_chunk)

@@ -1,6 +1,8 @@
 /* head.c: head_logits, and the product it shares with head_loss (kernels.def, head.h). */
 #include "kernels/cpu/head.h"
 
+#include "kernels/cpu/gemv.h"
+
 static void pack_tile(void *ctx, int64_t tile, int thread) {
     (void)thread;
     const HeadLogits *h = ctx;
@@ -62,11 +64,36 @@ static void store_logits(const void *ctx, const float *tile, int64_t tile_index,
         memcpy(s->logits + (row0 + r) * s->V + lane0, tile + r * GEMM_NR, (size_t)lanes * sizeof(float));
 }
 
+/* ---- one token (generation) */
+typedef struct OneToken {
+    float *logits;
+    const float *x;
+    GemvMatrix W;
+} OneToken;
+
+static void one_multiply(void *ctx, int64_t chunk, int thread) {
+    (void)thread;
+    const OneToken *o = ctx;
+    int64_t grain = gemv_grain(&o->W), row0 = chunk * grain;
+    gemv_rows(o->logits + row0, &o->W, o->x, row0, o->W.rows - row0 < grain ? o->W.rows - row0 : grain);
+}
+
+static void one_token(Pool *pool, const HeadLogits *h, float *logits) {
+    OneToken o = {.logits = logits, .x = h->x, .W = {.data = h->W, .wt = h->wt, .rows = h->V, .K = h->C}};
+    gemv_vector(h->x, (const uint8_t *)h->X + (size_t)(h->index[0] * h->C) * dtype_bytes(h->dt), h->C, h->dt);
+    pool_run(pool, (h->V + gemv_grain(&o.W) - 1) / gemv_grain(&o.W), one_multiply, &o);
+}
+
 void CPU_NAME(head_logits)(Stream *s, void *ws, float *logits, const void *X, const void *W, const int32_t *index,
                            int64_t M, int64_t C, int64_t V, WType wt, DType dt) {
     HeadLogits h = {.X = X, .W = W, .C = C, .V = V, .wt = wt, .dt = dt, .store = store_logits};
     GemmTake take = {.base = ws};
     plan(&h, &take, M, pool_threads(s->pool));
+    if (M == 1) {
+        h.index = index;
+        one_token(s->pool, &h, logits);
+        return;
+    }
     for (int64_t i = 0; i < M; i += MOST) {
         StoreLogits store = {.logits = logits + i * V, .V = V};
         h.index = index + i;

@@ -1,7 +1,9 @@
 /* linear_forward.c: Y = X W^T + U B^T [+ R] for a group of layers on one input (kernels.def).
  *
  * Pass 1, over groups of tokens: X is packed once for all parts and U = scale * drop(X) * A^T is computed. Pass 2, over
- * output features: [X | U] * [W | B]^T, the adapter being the last columns of the reduction, so that Y is written once. */
+ * output features: [X | U] * [W | B]^T, the adapter being the last columns of the reduction, so that Y is written once.
+ * A single token (generation) goes through gemv.h instead. */
+#include "kernels/cpu/gemv.h"
 #include "kernels/cpu/linear.h"
 
 typedef struct Forward {
@@ -136,10 +138,61 @@ static void multiply(void *ctx, int64_t chunk, int thread) {
     gemm_chunk(&job, 0, gemm_tiles(f->T), lane0, lanes, &buffers.gemm);
 }
 
+/* ---- one token ----------------------------------------------------------------------------------------------------- */
+
+enum { ADAPTER_ROWS = 4, GEMV_ROWS_MAX = 256 }; /* of a task */
+
+/* U, some rows of every part's A: x is X in f32. */
+static void one_adapter(void *ctx, int64_t chunk, int thread) {
+    (void)thread;
+    const Forward *f = ctx;
+    int64_t r[GEMM_MAX_TERMS], row0 = 0, rows = 0;
+    for (int i = 0; i < f->n_parts; i++) r[i] = linear_adapted(&f->parts[i]) ? f->parts[i].r : 0;
+    const LinearPart *p = &f->parts[linear_locate(r, f->n_parts, ADAPTER_ROWS, chunk, &row0, &rows)];
+    GemvMatrix A = {.data = p->A, .wt = WT_F32, .rows = p->r, .K = f->K};
+    gemv_rows(p->U + row0, &A, f->x, row0, rows);
+    for (int64_t i = row0; i < row0 + rows; i++) p->U[i] *= p->scale;
+}
+
+static void one_multiply(void *ctx, int64_t chunk, int thread) {
+    (void)thread;
+    const Forward *f = ctx;
+    int64_t row0 = 0, rows = 0;
+    const LinearPart *p = &f->parts[linear_locate(f->n, f->n_parts, f->lanes, chunk, &row0, &rows)];
+    GemvMatrix W = {.data = p->W, .wt = p->wt, .rows = p->N, .K = f->K};
+    float y[GEMV_ROWS_MAX], branch[GEMV_ROWS_MAX];
+    gemv_rows(y, &W, f->x, row0, rows);
+    if (linear_adapted(p)) {
+        GemvMatrix B = {.data = p->B, .wt = WT_F32, .rows = p->N, .K = p->r};
+        gemv_rows(branch, &B, p->U, row0, rows);
+        for (int64_t i = 0; i < rows; i++) y[i] += branch[i];
+    }
+    for (int64_t i = 0; i < rows; i += CPU_VW) {
+        int64_t n = rows - i < CPU_VW ? rows - i : CPU_VW;
+        vf sum = vf_load_n(y + i, n);
+        if (f->R != NULL) sum += vf_load_n_dt(f->R, row0 + i, n, f->dt);
+        vf_store_n_dt(p->Y, row0 + i, sum, n, f->dt);
+    }
+}
+
+static void one_token(Stream *s, Forward *f) {
+    gemv_vector(f->x, f->X, f->K, f->dt);
+    int64_t r[GEMM_MAX_TERMS], n = 0;
+    for (int i = 0; i < f->n_parts; i++) n += r[i] = linear_adapted(&f->parts[i]) ? f->parts[i].r : 0;
+    if (n > 0) pool_run(s->pool, linear_chunks(r, f->n_parts, ADAPTER_ROWS), one_adapter, f);
+    GemvMatrix W = {.wt = f->parts[0].wt, .K = f->K};
+    f->lanes = gemv_grain(&W) < GEMV_ROWS_MAX ? gemv_grain(&W) : GEMV_ROWS_MAX;
+    pool_run(s->pool, linear_chunks(f->n, f->n_parts, f->lanes), one_multiply, f);
+}
+
 void CPU_NAME(linear_forward)(Stream *s, void *ws, const LinearPart *parts, int n_parts, const void *R, const void *X,
                               const Dropout *drop, int64_t T, int64_t K, DType dt) {
     Forward f = {.parts = parts, .n_parts = n_parts, .R = R, .X = X, .drop = drop, .T = T, .K = K, .dt = dt};
     plan(&f, ws, pool_threads(s->pool));
+    if (T == 1 && (drop == NULL || drop->p == 0.0f)) {
+        one_token(s, &f);
+        return;
+    }
     pool_run(s->pool, (gemm_tiles(T) + f.group - 1) / f.group, pack_group, &f);
     pool_run(s->pool, linear_chunks(f.n, n_parts, f.lanes), multiply, &f);
 }

@@ -176,11 +176,23 @@ CPU_INLINE vf vf_min(vf a, vf b) { return vf_select((vi)(a < b), a, b); }
 
 /* The sum (largest) of all lanes, by halving: ((l0+l4)+(l2+l6)) + ((l1+l5)+(l3+l7)) for 8 lanes. */
 CPU_INLINE float vf_sum(vf x) {
+#if CPU_VW == 8 || defined(__AVX512F__)
+#if CPU_VW == 16
+    __m256 eight = _mm256_add_ps(_mm512_castps512_ps256((__m512)x),
+                                 _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd((__m512)x), 1)));
+#else
+    __m256 eight = (__m256)x;
+#endif
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#else
     float t[CPU_VW];
     vf_store(t, x);
     for (int h = CPU_VW / 2; h > 0; h /= 2)
         for (int i = 0; i < h; i++) t[i] += t[i + h];
     return t[0];
+#endif
 }
 
 CPU_INLINE float vf_max_lane(vf x) {
