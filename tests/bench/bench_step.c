@@ -6,10 +6,12 @@
  * Trains an adapter of every linear layer on random tokens, all of them trained, with the program's own trainer: N
  * micro-batches (4) of one packed row (512 tokens) a step. The first step is not counted, except for the time from launch
  * to its end. Times are processor time of all threads; "of step" is a share of the step's; "of peak" stands beside a probe
- * right before each step. Outside kernels: the tape, batches, hashing. Last comes the forward pass alone. */
+ * right before each step. Outside kernels: the tape, batches, hashing. Then come the forward pass alone, and the base
+ * generating token by token, where products stand beside the speed of reading memory, in bytes of stored weights. */
 #define _GNU_SOURCE
 #include "tests/bench/common.h"
 #include "tests/bench/timed.h"
+#include "train/decode.h"
 #include "train/trainer.h"
 
 #include <stdio.h>
@@ -132,23 +134,23 @@ static int longest_first(const void *a, const void *b) {
     return x->processor_s > y->processor_s ? -1 : x->processor_s < y->processor_s;
 }
 
-/* `steps` runs took processor_s in all. */
-static void print_entries(StepBench *s, double processor, double steps) {
+/* `steps` runs took `processor` in all. reading > 0: bytes per second to compare with instead of the peak. */
+static void print_entries(StepBench *s, double processor, double steps, double reading) {
     static const char *const CLASSES[] = {"products", "attention", "other kernels"};
     TimedEntry sorted[TIMED_ENTRIES];
     int n;
     double classes[3] = {0}, sum = 0.0;
     memcpy(sorted, timed_entries(&n), sizeof sorted);
     qsort(sorted, (size_t)n, sizeof *sorted, longest_first);
-    printf("%-34s %7s %10s %8s %9s\n", "kernel", "calls", "ms", "of step", "of peak");
+    printf("%-34s %7s %10s %8s %10s\n", "kernel", "calls", "ms", "of step", reading > 0.0 ? "of reading" : "of peak");
     for (int i = 0; i < n; i++) {
         const TimedEntry *t = &sorted[i];
         char name[64], share[16] = "";
         snprintf(name, sizeof name, t->N > 0 ? "%s %lld x %lld" : "%s", kernel_name(t->kernel), (long long)t->N,
                  (long long)t->K);
-        if (t->flop > 0.0)
-            snprintf(share, sizeof share, "%.1f %%", 100.0 * t->flop / t->processor_s * s->b.threads / s->peak);
-        printf("%-34s %7.0f %10.2f %6.1f %% %9s\n", name, (double)t->calls / steps,
+        double work = reading > 0.0 ? t->bytes : t->flop, top = reading > 0.0 ? reading : s->peak;
+        if (work > 0.0) snprintf(share, sizeof share, "%.1f %%", 100.0 * work / t->processor_s * s->b.threads / top);
+        printf("%-34s %7.0f %10.2f %6.1f %% %10s\n", name, (double)t->calls / steps,
                1e3 * t->processor_s / steps / s->b.threads, 100.0 * t->processor_s / processor, share);
         classes[kernel_class(t->kernel)] += t->processor_s;
         sum += t->processor_s;
@@ -185,8 +187,32 @@ static void forward_only(StepBench *s) {
     double tokens = (double)(runs * s->length);
     printf("\nforward only: %.1f tokens/s; in processor time %.1f tokens/s\n", tokens / wall,
            tokens * s->b.threads / processor);
-    print_entries(s, processor, (double)runs);
+    print_entries(s, processor, (double)runs, 0.0);
     runner_close(&r);
+}
+
+static void decode(StepBench *s) {
+    enum { ARRAY_BYTES = 256 << 20, TOKENS = 32 };
+    Err e;
+    Decoder d;
+    int32_t *ids = s->t.view.ids;
+    int64_t prompt = s->length / 2, n = s->length - prompt < TOKENS ? s->length - prompt : TOKENS;
+    check(s, decoder_open(&s->t.session, NULL, s->length, &d, &e), &e);
+    check(s, decoder_feed(&d, ids, prompt, &e), &e);
+    Probe *p = &s->b.probe;
+    check(s, arena_alloc(s->ctx.arena, ARRAY_BYTES, 1, &p->array, &e), &e);
+    memset(p->array, 1, ARRAY_BYTES);
+    p->array_bytes = ARRAY_BYTES;
+    double reading[3];
+    for (int i = 0; i < 3; i++) reading[i] = probe_rate(p, PROBE_READ);
+    timed_reset();
+    double wall = clock_s(), processor = processor_s();
+    for (int64_t i = 0; i < n; i++) check(s, decoder_feed(&d, ids + i, 1, &e), &e);
+    processor = processor_s() - processor, wall = clock_since(wall);
+    printf("\ngenerating after %lld tokens: %.1f tokens/s; in processor time %.1f tokens/s; reading %.1f GB/s\n",
+           (long long)prompt, (double)n / wall, (double)n * s->b.threads / processor, median(reading, 3) * 1e-9);
+    print_entries(s, processor, (double)n, median(reading, 3));
+    decoder_close(&d);
 }
 
 static bool option(StepBench *s, const char *key, const char *value) {
@@ -239,8 +265,9 @@ int main(int argc, char **argv) {
            s.b.threads, s.b.dt == DT_F32 ? "fp32" : "bf16", (long long)s.micro, (long long)s.length, (long long)s.rank,
            s.t.recompute ? "layers recomputed" : "activations kept");
     train(&s);
-    print_entries(&s, s.processor_s, (double)s.steps);
+    print_entries(&s, s.processor_s, (double)s.steps, 0.0);
     forward_only(&s);
+    decode(&s);
     trainer_close(&s.t);
     arena_close(s.ctx.arena);
     char command[96];

@@ -48,7 +48,7 @@ const TimedEntry *timed_entries(int *n) {
 
 typedef struct Work {
     int64_t N, K;
-    double flop;
+    double flop, bytes;
 } Work;
 
 typedef struct Clock {
@@ -69,6 +69,7 @@ static void count(KernelId id, Work w, Clock start) {
     t->processor_s += end.processor - start.processor;
     t->wall_s += end.wall - start.wall;
     t->flop += w.flop;
+    t->bytes += w.bytes;
 }
 
 /* ---- work of the formulas */
@@ -80,14 +81,16 @@ static Work linear(const LinearPart *parts, int n, int64_t T, int64_t K, bool wi
     for (int i = 0; i < n; i++) {
         int64_t N = parts[i].N, r = parts[i].A == NULL ? 0 : parts[i].r;
         w.N += N;
+        if (wide) w.bytes += (double)(N * wtype_row_bytes(parts[i].wt, K));
         w.flop +=
             2.0 * (double)T * ((wide ? (double)(N * K) : 0.0) + (double)(r * (inner ? K : 0) + r * (outer ? N : 0)));
     }
     return w;
 }
 
-static Work head(int64_t M, int64_t C, int64_t V, int products) {
-    return (Work){.N = V, .K = C, .flop = 2.0 * products * (double)(M * C * V)};
+static Work head(int64_t M, int64_t C, int64_t V, WType wt, int products) {
+    return (Work){
+        .N = V, .K = C, .flop = 2.0 * products * (double)(M * C * V), .bytes = (double)(V * wtype_row_bytes(wt, C))};
 }
 
 static Work attention(const int32_t *cu, int64_t n_docs, int64_t window, int64_t H, int64_t D, double flop) {
@@ -152,11 +155,11 @@ TIMED(glu_forward, NONE, (Stream * s, void *y, const void *g, const void *u, int
 TIMED(glu_backward, NONE,
       (Stream * s, void *dg, void *du, const void *dy, const void *g, const void *u, int64_t n, GluAct act, DType dt),
       (s, dg, du, dy, g, u, n, act, dt))
-TIMED(head_loss, head(M, C, V, dX == NULL ? 1 : 2),
+TIMED(head_loss, head(M, C, V, wt, dX == NULL ? 1 : 2),
       (Stream * s, void *ws, void *dX, float *logp, const void *X, const void *W, const int32_t *index,
        const int32_t *target, const float *weight, int64_t M, int64_t T, int64_t C, int64_t V, WType wt, DType dt),
       (s, ws, dX, logp, X, W, index, target, weight, M, T, C, V, wt, dt))
-TIMED(head_logits, head(M, C, V, 1),
+TIMED(head_logits, head(M, C, V, wt, 1),
       (Stream * s, void *ws, float *logits, const void *X, const void *W, const int32_t *index, int64_t M, int64_t C,
        int64_t V, WType wt, DType dt),
       (s, ws, logits, X, W, index, M, C, V, wt, dt))

@@ -22,6 +22,7 @@ typedef struct TimedEntry {
     int64_t N, K; /* of a product, summed over its parts; else 0 */
     int64_t calls;
     double processor_s, wall_s, flop;
+    double bytes; /* of the weights a product reads, as stored */
 } TimedEntry;
 
 enum { TIMED_ENTRIES = 128 };
