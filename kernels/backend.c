@@ -1,7 +1,7 @@
 /* backend.c: the tables of kernels, what this CPU can run, and the planning twin.
  *
  * A table is const data; backend_open copies it and sets the stream. The levels of cpu are compiled apart (kernels.cmake),
- * each with its own table; LORAC_X86 says that the x86 ones are in this build, LORAC_CPU_EMULATED that a test build adds
+ * each with its own table; LORAC_X86 and LORAC_AARCH64 say which are in this build, LORAC_CPU_EMULATED that a test build adds
  * the level "emulated", which is run only when asked for by name and is in no list. */
 #include "kernels/backend.h"
 
@@ -49,6 +49,8 @@ void backend_plan(const Backend *target, Backend *out) {
 /* ---- the levels of this build, lowest first */
 #ifdef LORAC_X86
 #define LEVEL_LIST(X) X(generic) X(avx2) X(avx512) X(avx512bf16)
+#elif defined(LORAC_AARCH64)
+#define LEVEL_LIST(X) X(generic) X(neon)
 #else
 #define LEVEL_LIST(X) X(generic)
 #endif

@@ -2,8 +2,8 @@
  *
  * bf16 is the upper half of an f32; f16 is IEEE 754 binary16. Every conversion to 16 bits rounds to nearest, ties to
  * even, keeps infinities, and makes NaN quiet with its upper payload bits kept; every conversion to f32 is exact,
- * subnormals included. With F16C the hardware does the f16 work and gives the same bits. Needs the default rounding
- * mode. Header only: the definition that kernels of every backend share. */
+ * subnormals included. With F16C and at the level neon the hardware does the f16 work and gives the same bits. Needs the
+ * default rounding mode. Header only: the definition that kernels of every backend share. */
 #ifndef LORAC_KERNELS_DTYPE_H
 #define LORAC_KERNELS_DTYPE_H
 
@@ -49,6 +49,10 @@ static inline float bf16_round(float x) { return bf16_to_f32(bf16_from_f32(x)); 
 static inline float f16_to_f32(uint16_t h) {
 #ifdef __F16C__
     return _cvtsh_ss(h);
+#elif defined(CPU_NEON)
+    __fp16 half;
+    memcpy(&half, &h, sizeof half);
+    return (float)half;
 #else
     uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, mantissa = h & 0x3ffu;
     if (exponent == 31) return f32_from_bits(sign | 0x7f800000u | mantissa << 13 | (mantissa != 0 ? 0x400000u : 0u));
@@ -61,6 +65,11 @@ static inline float f16_to_f32(uint16_t h) {
 static inline uint16_t f16_from_f32(float x) {
 #ifdef __F16C__
     return _cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT);
+#elif defined(CPU_NEON)
+    __fp16 half = (__fp16)x;
+    uint16_t h;
+    memcpy(&h, &half, sizeof h);
+    return h;
 #else
     uint32_t u = f32_bits(x), sign = (u >> 16) & 0x8000u, a = u & 0x7fffffffu;
     if (a > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | ((a >> 13) & 0x3ffu));

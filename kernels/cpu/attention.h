@@ -17,9 +17,10 @@
 enum {
     KEYS = 128,
     SCORE_STRIDE = KEYS + 16, /* an odd number of cache lines, so that rows spread over the sets of a cache */
-    TILE_ROWS = CPU_VW == 16  ? 12
-                : CPU_VW == 8 ? 6
-                              : 4,
+    TILE_ROWS = CPU_VW == 16          ? 12
+                : CPU_VW == 8         ? 6
+                : CPU_REGISTERS == 32 ? 8
+                                      : 4,
     PANEL = 2 * CPU_VW, /* columns of a tile */
     ALIGN_BYTES = 64
 };

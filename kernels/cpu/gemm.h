@@ -23,12 +23,15 @@
 #include <stdbool.h>
 
 enum {
-    GEMM_MR = CPU_VW == 16 ? 14 : 6, /* rows of a tile: with two vectors a row they fill the registers */
-    GEMM_NR = 2 * CPU_VW,            /* lanes of a tile */
-    GEMM_STEPS = 320,                /* most units of depth in a block: a panel of one tile's lanes stays in L1 */
-    GEMM_LANES = 128,                /* most lanes of a chunk; chunks are multiples of 32 lanes */
+    /* Rows of a tile: with two vectors a row they fill the registers. A NEON level loads a step of rows into three. */
+    GEMM_MR = CPU_REGISTERS == 16 ? 6
+              : CPU_VW == 16      ? 14
+                                  : 12,
+    GEMM_NR = 2 * CPU_VW, /* lanes of a tile */
+    GEMM_STEPS = 320,     /* most units of depth in a block: a panel of one tile's lanes stays in L1 */
+    GEMM_LANES = 128,     /* most lanes of a chunk; chunks are multiples of 32 lanes */
     GEMM_LANES_UNIT = 32,
-    GEMM_GROUP = CPU_VW == 16 ? 10 : 24, /* tiles whose left block stays in L2 */
+    GEMM_GROUP = 144 / GEMM_MR, /* tiles whose left block stays in L2 */
     GEMM_MAX_TERMS = 8,
 };
 

@@ -6,7 +6,7 @@
 #include "kernels/cpu/head.h"
 
 enum {
-    CHUNK = 126, /* whole tiles on every level */
+    CHUNK = 126 / GEMM_MR * GEMM_MR,
     BLOCK = GEMM_MR * GEMM_NR,
     FOLD = 64, /* panels summed in f32 before they go into an f64 sum */
 };

@@ -2,8 +2,9 @@
  *
  * vf holds CPU_VW floats (16 with AVX-512, 8 with AVX2, else 4), as a GCC vector: + - * / and comparisons work lane by
  * lane. What has no operator is a function here, with intrinsics where the compiler would not find the instruction and
- * portable C otherwise. -DCPU_EMULATE builds the widest shape (16 lanes, bf16 pair products) out of portable C, so that
- * a test runs it on any AVX2 machine. Loads and stores need no alignment. Nothing here depends on the thread or the
+ * portable C otherwise. -DCPU_NEON asks for the intrinsics of aarch64, whose compiler has no flag that tells a level from
+ * "generic"; -DCPU_EMULATE builds the widest shape (16 lanes, bf16 pair products) out of portable C, so that a test runs
+ * it on any AVX2 machine. Loads and stores need no alignment. Nothing here depends on the thread or the
  * place in memory: the same values give the same bits. */
 #ifndef LORAC_KERNELS_CPU_SIMD_H
 #define LORAC_KERNELS_CPU_SIMD_H
@@ -13,7 +14,9 @@
 
 #include <stdint.h>
 #include <string.h>
-#if defined(__x86_64__)
+#if defined(CPU_NEON)
+#include <arm_neon.h>
+#elif defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
@@ -23,6 +26,13 @@
 #define CPU_VW 8
 #else
 #define CPU_VW 4
+#endif
+
+/* Vector registers, which decide how many sums a product holds. */
+#if CPU_VW == 16 || defined(CPU_NEON)
+#define CPU_REGISTERS 32
+#else
+#define CPU_REGISTERS 16
 #endif
 
 /* Whether this level multiplies bf16 pairs (vf_dot_bf16 as one instruction, or its emulation). */
@@ -72,6 +82,10 @@ CPU_INLINE vf vf_load_bf16(const void *p) {
     return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i_u *)p)), 16);
 #elif CPU_VW == 8
     return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i_u *)p)), 16);
+#elif defined(CPU_NEON)
+    uint16x4_t half;
+    memcpy(&half, p, sizeof half);
+    return (vf)vshll_n_u16(half, 16);
 #else
     vh half;
     memcpy(&half, p, sizeof half);
@@ -93,6 +107,9 @@ CPU_INLINE void vf_store_bf16(void *p, vf x) {
 #elif CPU_VW == 8
     __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32((__m256i)bits, (__m256i)bits), 0x08);
     _mm_storeu_si128((__m128i_u *)p, _mm256_castsi256_si128(packed));
+#elif defined(CPU_NEON)
+    uint16x4_t half = vmovn_u32((uint32x4_t)bits);
+    memcpy(p, &half, sizeof half);
 #else
     vh half = __builtin_convertvector(bits, vh);
     memcpy(p, &half, sizeof half);
@@ -134,8 +151,8 @@ CPU_INLINE void vf_store_n_dt(void *p, int64_t i, vf x, int64_t n, DType dt) {
     }
 }
 
-/* a * b + c, fused where the level has the instruction (all but "generic" on x86-64): one rounding, the same for every
- * caller of a level. */
+/* a * b + c, fused where the level has the instruction (all but "generic"): one rounding, the same for every caller of a
+ * level. */
 CPU_INLINE vf vf_fma(vf a, vf b, vf c) {
 #if defined(__AVX512F__)
     return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
@@ -149,17 +166,24 @@ CPU_INLINE vf vf_fma(vf a, vf b, vf c) {
     for (int h = 0; h < 2; h++) z[h] = _mm256_fmadd_ps(x[h], y[h], z[h]);
     memcpy(&c, z, sizeof c);
     return c;
-#elif defined(__aarch64__)
-    for (int i = 0; i < CPU_VW; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
-    return c;
+#elif defined(CPU_NEON)
+    return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
     return a * b + c;
 #endif
 }
 
 /* Lane by lane m ? a : b, where m is the result of a comparison (all ones or zero). */
-CPU_INLINE vf vf_select(vi m, vf a, vf b) { return (vf)((m & (vi)a) | (~m & (vi)b)); }
-/* The larger or smaller; b where one is NaN or both are zero: the instruction, where GCC would not find it. */
+CPU_INLINE vf vf_select(vi m, vf a, vf b) {
+#if defined(CPU_NEON)
+    return (vf)vbslq_f32((uint32x4_t)m, (float32x4_t)a, (float32x4_t)b);
+#else
+    return (vf)((m & (vi)a) | (~m & (vi)b));
+#endif
+}
+
+/* The larger or smaller; b where one is NaN or both are zero: the instruction, where GCC would not find it. NEON's own
+ * treat NaN and zeros in other ways: there it is a comparison and a selection. */
 #if defined(__AVX512F__)
 CPU_INLINE vf vf_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
 CPU_INLINE vf vf_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
@@ -289,6 +313,18 @@ CPU_INLINE void vf_transpose(vf r[CPU_VW]) {
         r[i + 12] = (vf)_mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
     }
 }
+#elif defined(CPU_NEON)
+CPU_INLINE void vf_transpose(vf r[CPU_VW]) {
+    float64x2_t t[4];
+    for (int i = 0; i < 2; i++) { /* pairs of rows: even t hold columns 0 and 2, odd t columns 1 and 3 */
+        t[2 * i] = (float64x2_t)vtrn1q_f32((float32x4_t)r[2 * i], (float32x4_t)r[2 * i + 1]);
+        t[2 * i + 1] = (float64x2_t)vtrn2q_f32((float32x4_t)r[2 * i], (float32x4_t)r[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        r[i] = (vf)vtrn1q_f64(t[i], t[i + 2]);
+        r[i + 2] = (vf)vtrn2q_f64(t[i], t[i + 2]);
+    }
+}
 #else
 CPU_INLINE void vf_transpose(vf r[CPU_VW]) {
     uint32_t t[CPU_VW][CPU_VW], u[CPU_VW][CPU_VW];
@@ -311,6 +347,11 @@ CPU_INLINE void vu_multiply_wide(vu x, uint32_t m, vu *high, vu *low) {
     __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64((__m256i)x, 32), all);
     *high = (vu)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
     *low = (vu)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+#elif defined(CPU_NEON)
+    uint32x4_t first = (uint32x4_t)vmull_n_u32(vget_low_u32((uint32x4_t)x), m);
+    uint32x4_t second = (uint32x4_t)vmull_high_n_u32((uint32x4_t)x, m);
+    *high = (vu)vuzp2q_u32(first, second);
+    *low = (vu)vuzp1q_u32(first, second);
 #else
     for (int i = 0; i < CPU_VW; i++) {
         uint64_t p = (uint64_t)x[i] * m;

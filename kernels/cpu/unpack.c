@@ -13,6 +13,8 @@ CPU_INLINE vi load_u8(const uint8_t *p) {
     return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i_u *)(const void *)p));
 #elif CPU_VW == 8
     return (vi)_mm256_cvtepu8_epi32(_mm_loadu_si64(p));
+#elif defined(CPU_NEON)
+    return (vi)vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(load_u32(p)))));
 #else
     vi x;
     for (int i = 0; i < CPU_VW; i++) x[i] = p[i];
@@ -25,6 +27,8 @@ CPU_INLINE vi load_s8(const uint8_t *p) {
     return (vi)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i_u *)(const void *)p));
 #elif CPU_VW == 8
     return (vi)_mm256_cvtepi8_epi32(_mm_loadu_si64(p));
+#elif defined(CPU_NEON)
+    return (vi)vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(load_u32(p)))));
 #else
     vi x;
     for (int i = 0; i < CPU_VW; i++) x[i] = (int8_t)p[i];
@@ -48,6 +52,8 @@ CPU_INLINE void run_F16(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
         v[j] = (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i_u *)(const void *)p));
 #elif CPU_VW == 8 && defined(__F16C__)
         v[j] = (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)(const void *)p));
+#elif defined(CPU_NEON)
+        v[j] = (vf)vcvt_f32_f16((float16x4_t)vld1_u8(p));
 #else
         for (int i = 0; i < CPU_VW; i++) v[j][i] = load_f16(p + 2 * i);
 #endif

@@ -14,6 +14,8 @@ typedef struct Level {
 #define X(level) extern const Unpack cpu_##level##_unpackers[WT_COUNT];
 #if defined(__x86_64__)
 #define LEVELS X(generic) X(avx2) X(avx512) X(avx512bf16) X(emulated)
+#elif defined(__aarch64__)
+#define LEVELS X(generic) X(neon)
 #else
 #define LEVELS X(generic)
 #endif
