@@ -3,7 +3,8 @@
 # runs its tests under qemu-user, every CPU level of that processor among them.
 #
 # Usage: tests/aarch64/run.sh [CTEST ARGUMENTS]   builds in build/aarch64; exits 77 where this cannot be done: the host is
-# not Debian on x86-64. cmocka for aarch64 comes from Debian's archive too, but is only unpacked into the build folder: the
+# not Debian on x86-64. An emulated processor is slow: of the many cases that compare kernels with the reference every
+# fifth is run; LORAC_TEST_EVERY=1 before the command runs all. cmocka for aarch64 comes from Debian's archive too, but is only unpacked into the build folder: the
 # package lists it needs are kept there, and the system stays without a second architecture.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -43,4 +44,5 @@ fi
 cmake -S . -B $out -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_TOOLCHAIN_FILE="$PWD/tests/aarch64/toolchain.cmake" \
     -DLORAC_LIBRARIES=OFF >/dev/null
 cmake --build $out -j "$(nproc)" -- --quiet
+export LORAC_TEST_EVERY=${LORAC_TEST_EVERY:-5}
 ctest --test-dir $out -j "$(nproc)" --output-on-failure "$@"

@@ -20,6 +20,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -98,6 +99,7 @@ typedef struct Bench {
     char names[MAX_BACKENDS][32];
     Backend backends[MAX_BACKENDS][N_POOLS]; /* [0] is the reference; then each cpu level this machine can run */
     int64_t runs[MAX_BACKENDS][N_KERNELS];
+    int64_t every, turns; /* bench_turn */
 } Bench;
 
 static const int POOL_THREADS[N_POOLS] = {1, 2, 3, 8};
@@ -111,8 +113,16 @@ static inline void bench_add(Bench *b, const char *name, const char *level) {
     snprintf(b->names[b->n_backends++], sizeof b->names[0], "%s%s%s", name, level[0] != '\0' ? "." : "", level);
 }
 
+/* Asked before each case: true for the first and every LORAC_TEST_EVERY-th after it, so that an emulated processor gets
+ * through a sample of the cases; without the variable for all. */
+static inline bool bench_turn(Bench *b) { return b->turns++ % b->every == 0; }
+
 static inline void bench_open(Bench *b) {
     memset(b, 0, sizeof *b);
+    const char *every = getenv("LORAC_TEST_EVERY");
+    b->every = every != NULL ? strtoll(every, NULL, 10) : 1;
+    if (b->every < 1) fail_msg("LORAC_TEST_EVERY is '%s', not a number from 1 on", every);
+    if (b->every > 1) print_message("every %lldth case only: LORAC_TEST_EVERY\n", (long long)b->every);
     for (int p = 0; p < N_POOLS; p++) {
         Err e;
         if (pool_open(&b->pools[p], POOL_THREADS[p], &e) != OK) fail_msg("%s", e.message);
