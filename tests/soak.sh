@@ -6,13 +6,14 @@
 #   tsan     pool, kernels, graph and a short training under ThreadSanitizer (tests/proofs/tsan.sh)
 #   proofs   tests/proofs/t_*.sh --long; proofs:kills only t_kills.sh: 100 kills
 #   faults   tests/faults/t_*.sh --long
+#   aarch64  every case of tests/aarch64/run.sh
 # No part: all of them. FOLDER (default build/soak) holds builds, logs, the grown corpora and every input that failed, and
 # is kept: a second run goes on from its corpora. Exit status 1 when anything failed; the last lines say what.
 # A new part is a function part_NAME below; it gets the NAME behind the colon (or nothing) and calls `result`.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . ./packages.sh
-PARTS=(fuzz tsan proofs faults)
+PARTS=(fuzz tsan proofs faults aarch64)
 executions=10000000
 jobs=$(nproc)
 out=build/soak
@@ -116,10 +117,21 @@ scripts() {
 part_proofs() { scripts proofs "${1:-}"; }
 part_faults() { scripts faults "${1:-}"; }
 
+part_aarch64() {
+    local log="$out/log/aarch64" status
+    LORAC_TEST_EVERY=1 bash tests/aarch64/run.sh 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    case $status in
+    0) result aarch64 all ok "$(grep 'tests passed' "$log")" ;;
+    77) result aarch64 all skipped "$(tail -1 "$log")" ;;
+    *) result aarch64 all failed "status $status, see $log" ;;
+    esac
+}
+
 # --------------------------------------------------------------------------------------------------------------------------
 
 usage() {
-    sed -n 's/^# \{0,1\}//; 2,/^exit/p' "$0" | sed -n '1,10p' >&2
+    sed -n 's/^# \{0,1\}//; 2,/^exit/p' "$0" | sed -n '1,11p' >&2
     exit 2
 }
 while getopts n:j:o: option; do

@@ -4,8 +4,8 @@
 #
 # Usage: tests/aarch64/run.sh [CTEST ARGUMENTS]   builds in build/aarch64; exits 77 where this cannot be done: the host is
 # not Debian on x86-64. An emulated processor is slow: of the many cases that compare kernels with the reference every
-# fifth is run; LORAC_TEST_EVERY=1 before the command runs all. cmocka for aarch64 comes from Debian's archive too, but is only unpacked into the build folder: the
-# package lists it needs are kept there, and the system stays without a second architecture.
+# 11th is run; LORAC_TEST_EVERY=1 before the command runs all. cmocka for aarch64 comes from Debian's archive too, but is
+# only unpacked into the build folder, and so are the lists it is found with: the system stays without a second architecture.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . ./packages.sh
@@ -39,10 +39,12 @@ fetch_foreign() {
 
 need_packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user cmake ninja-build
 if ! [ -e $out/packages/usr/include/cmocka.h ]; then
-    fetch_foreign arm64 $out/packages libcmocka-dev libcmocka0 || skip "no libcmocka-dev for arm64 from this archive"
+    fetch_foreign arm64 $out/packages libcmocka-dev libcmocka0 || skip "no libcmocka-dev for arm64 from these archives"
 fi
+echo "== aarch64: build"
 cmake -S . -B $out -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_TOOLCHAIN_FILE="$PWD/tests/aarch64/toolchain.cmake" \
     -DLORAC_LIBRARIES=OFF >/dev/null
 cmake --build $out -j "$(nproc)" -- --quiet
-export LORAC_TEST_EVERY=${LORAC_TEST_EVERY:-5}
+echo "== aarch64: tests, emulated"
+export LORAC_TEST_EVERY=${LORAC_TEST_EVERY:-11}
 ctest --test-dir $out -j "$(nproc)" --output-on-failure "$@"

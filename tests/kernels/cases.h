@@ -49,7 +49,7 @@ static inline void case_run(Bench *bench, Run *r, const Case *c, int backend, in
 }
 
 static inline void compare(Bench *bench, const Case *c) {
-    if (!bench_turn(bench)) return;
+    if (!bench_turn(bench, c->name)) return;
     static const uint8_t fills[N_POOLS] = {0x7B, 0xFF, 0x00, 0xFF};
     char text[512];
     Run want, first, again;

@@ -100,6 +100,8 @@ typedef struct Bench {
     Backend backends[MAX_BACKENDS][N_POOLS]; /* [0] is the reference; then each cpu level this machine can run */
     int64_t runs[MAX_BACKENDS][N_KERNELS];
     int64_t every, turns; /* bench_turn */
+    const char *seen[64]; /* names of the cases that had a turn */
+    int n_seen;
 } Bench;
 
 static const int POOL_THREADS[N_POOLS] = {1, 2, 3, 8};
@@ -113,9 +115,18 @@ static inline void bench_add(Bench *b, const char *name, const char *level) {
     snprintf(b->names[b->n_backends++], sizeof b->names[0], "%s%s%s", name, level[0] != '\0' ? "." : "", level);
 }
 
-/* Asked before each case: true for the first and every LORAC_TEST_EVERY-th after it, so that an emulated processor gets
- * through a sample of the cases; without the variable for all. */
-static inline bool bench_turn(Bench *b) { return b->turns++ % b->every == 0; }
+/* Asked before each case: true for the first of a name and for every LORAC_TEST_EVERY-th, so that an emulated processor
+ * gets through a sample of the cases; without the variable for all. */
+static inline bool bench_turn(Bench *b, const char *name) {
+    int i = 0;
+    while (i < b->n_seen && strcmp(b->seen[i], name) != 0) i++;
+    bool turn = b->turns++ % b->every == 0 || i == b->n_seen;
+    if (i == b->n_seen) {
+        assert_true(b->n_seen < (int)(sizeof b->seen / sizeof b->seen[0]));
+        b->seen[b->n_seen++] = name;
+    }
+    return turn;
+}
 
 static inline void bench_open(Bench *b) {
     memset(b, 0, sizeof *b);

@@ -106,7 +106,7 @@ static void each(void **state, void (*test)(Run *, const Shape *)) {
     Bench *bench = *state;
     for (int backend = 1; backend < bench->n_backends; backend++)
         for (int i = 0; i < N_SHAPES; i++) {
-            if (!bench_turn(bench)) continue;
+            if (!bench_turn(bench, bench->names[backend])) continue;
             Run r;
             run_begin(&r, bench, backend, i % N_POOLS, (uint64_t)i, 0xFF);
             test(&r, &SHAPES[i]);

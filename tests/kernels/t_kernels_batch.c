@@ -44,7 +44,7 @@ typedef void (*BatchTest)(Run *r, DType dt);
 static void on_every_backend(Bench *bench, BatchTest test) {
     for (int backend = 1; backend < bench->n_backends; backend++)
         for (int dt = DT_F32; dt <= DT_BF16; dt++) {
-            if (!bench_turn(bench)) continue;
+            if (!bench_turn(bench, bench->names[backend])) continue;
             Run r;
             run_begin(&r, bench, backend, 1, 9, 0xFF);
             test(&r, (DType)dt);
