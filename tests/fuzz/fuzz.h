@@ -20,10 +20,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 Arena *fuzz_arena(void);
 /* A folder of this process in memory (/dev/shm) or $TMPDIR; removed at exit. */
 const char *fuzz_folder(void);
-/* Writes fuzz_folder()/name; the path lives in the arena. */
+/* Makes fuzz_folder()/name, a file that only this process sees (memory.c); gives its path, which lives in the arena. The data
+ * must stay as long. The file is gone with the next call of fuzz_arena. */
 const char *fuzz_put(Arena *a, const char *name, const void *data, size_t bytes);
-/* Makes sure that there is no such file. */
-void fuzz_remove(Arena *a, const char *name);
+/* What fuzz_put and fuzz_arena do with memory.c's files. */
+void fuzz_file_add(const char *path, const void *data, size_t size);
+void fuzz_files_clear(void);
 
 typedef struct FuzzInput {
     const uint8_t *data;

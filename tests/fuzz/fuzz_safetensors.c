@@ -31,7 +31,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     FuzzInput rest = {data + 1, size - 1};
     if (data[0] == 'I') {
         FuzzInput index = fuzz_part(&rest, 0);
-        fuzz_remove(a, "model.safetensors");
         fuzz_put(a, "model.safetensors.index.json", index.data, index.size);
         fuzz_put_safetensors(a, "model-00001-of-00001.safetensors", rest);
         st = safetensors_open_folder(a, fuzz_folder(), &s, &e);

@@ -21,6 +21,7 @@ Arena *fuzz_arena(void) {
         empty = arena_mark(a);
         empty.used = 0;
     }
+    fuzz_files_clear();
     arena_reset(a, empty);
     return a;
 }
@@ -44,17 +45,8 @@ const char *fuzz_folder(void) {
 const char *fuzz_put(Arena *a, const char *name, const void *data, size_t bytes) {
     char *path;
     CHECK(path_join(a, fuzz_folder(), name, &path, NULL) == OK, "no memory");
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    CHECK(fd >= 0, "%s cannot be written", path);
-    CHECK(write(fd, data, bytes) == (ssize_t)bytes, "%s: the disk is full", path);
-    close(fd);
+    fuzz_file_add(path, data, bytes);
     return path;
-}
-
-void fuzz_remove(Arena *a, const char *name) {
-    char *path;
-    CHECK(path_join(a, fuzz_folder(), name, &path, NULL) == OK, "no memory");
-    unlink(path);
 }
 
 /* ---- inputs ------------------------------------------------------------------------------------------------------ */
