@@ -29,7 +29,10 @@ struct Arena {
     bool fixed, frozen;
 };
 
-enum { HEADER = ARENA_ALIGN, FIRST_BLOCK = 1 << 16, LARGEST_BLOCK = 1 << 24 };
+#ifndef ARENA_FIRST_BLOCK /* fuzz targets have small ones: their arenas hold little, and blocks are cleared */
+#define ARENA_FIRST_BLOCK (1 << 16)
+#endif
+enum { HEADER = ARENA_ALIGN, FIRST_BLOCK = ARENA_FIRST_BLOCK, LARGEST_BLOCK = 1 << 24 };
 
 _Static_assert(sizeof(Block) <= HEADER, "block header must fit its slot");
 
