@@ -6,8 +6,8 @@
  * Models: smollm2, llama1b, llama8b. Work: forward, backward (the gradient of the input), grad (of the adapters), head
  * (loss and its gradient), logits. Yardsticks: f32, bf16 (oneDNN, packed), sgemm (dequantize + OpenBLAS), none. "all" is
  * every one. The default is SmolLM2 at 512 tokens in four formats, under a minute; the full table takes hours.
- * Each sample is taken right after a probe on the same threads, and each yardstick right after the sample. One token is
- * bound by memory: its share is that of the speed at which the same threads read, in bytes of quantized weights. */
+ * Each sample stands between two probes on the same threads, of which the higher counts; yardsticks come right after.
+ * One token is bound by memory: its share is of the speed at which the same threads read, in bytes of stored weights. */
 #include "tests/bench/gemm_case.h"
 #include "tests/bench/yardstick.h"
 
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARRAY_BYTES = 128 << 20 };
+enum { ARRAY_BYTES = 128 << 20, LEAST = 3 /* samples of a case, however slow */ };
 static const double SAMPLE_S = 0.003; /* a sample's least time, of each thread */
 
 typedef struct Model {
@@ -92,9 +92,11 @@ static void take_samples(Table *t, GemmCase *c, YardCase *const *yards, Samples 
         if (yards[i] != NULL) yardstick_run(b, yards[i]);
     settle();
     double start = processor_s();
-    for (s->n = 0; s->n < b->samples && (s->n < 1 || processor_s() - start < t->o.seconds * b->threads); s->n++) {
-        double top = memory ? probe_rate(&b->probe, PROBE_READ) : probe_peak(&b->probe, b->dt);
+    for (s->n = 0; s->n < b->samples && (s->n < LEAST || processor_s() - start < t->o.seconds * b->threads); s->n++) {
+        double before = memory ? probe_rate(&b->probe, PROBE_READ) : probe_peak(&b->probe, b->dt);
         double flop = sample(b, c, NULL), rate = memory ? flop / c->flop * (double)c->weight_bytes : flop;
+        double after = memory ? probe_rate(&b->probe, PROBE_READ) : probe_peak(&b->probe, b->dt);
+        double top = before > after ? before : after;
         s->rate[s->n] = rate * b->threads;
         s->share[s->n] = rate * b->threads / top;
         for (int i = 0; i < YARDSTICKS; i++)
