@@ -77,15 +77,7 @@ Status evaluate(Evaluator *ev, EvalSet *set, const AdapterSet *adapters, EvalRow
         if (stop_requested()) FAIL(e, ERR_STOPPED, "stopped while evaluating");
         BatchView *v = &set->view;
         batches_fill(set->batches, i, 0, 1, v);
-        Batch b = {.T = v->n_tokens,
-                   .ids = v->ids,
-                   .pos = v->pos,
-                   .cu_seqlens = v->cu_seqlens,
-                   .n_docs = v->n_docs,
-                   .M = v->n_targets,
-                   .index = v->index,
-                   .target = v->target,
-                   .logp = ev->logp};
+        Batch b = runner_batch(v, ev->logp);
         Exec ex = {.backend = &ev->session->backend, .adapters = adapters};
         graph_run(ev->runner.graph, &ex, &b);
         TRY(deliver(ev, set, sink, ctx, out, e));

@@ -77,3 +77,15 @@ void runner_close(Runner *r) {
     arena_close(r->host);
     memset(r, 0, sizeof *r);
 }
+
+Batch runner_batch(const BatchView *v, float *logp) {
+    return (Batch){.T = v->n_tokens,
+                   .ids = v->ids,
+                   .pos = v->pos,
+                   .cu_seqlens = v->cu_seqlens,
+                   .n_docs = v->n_docs,
+                   .M = v->n_targets,
+                   .index = v->index,
+                   .target = v->target,
+                   .logp = logp};
+}

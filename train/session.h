@@ -2,6 +2,7 @@
 #ifndef LORAC_TRAIN_SESSION_H
 #define LORAC_TRAIN_SESSION_H
 
+#include "data/batches.h"
 #include "train/adapter.h"
 #include "train/cmd.h"
 
@@ -43,5 +44,9 @@ Status runner_memory(Runner *const *runners, int n, Err *e);
 /* runner_prepare and runner_memory for one. */
 Status runner_open(const Session *s, const SlotMap *slots, const GraphOptions *o, Runner *r, Err *e);
 void runner_close(Runner *r);
+
+/* The view as a graph reads it, for forward passes: log-probabilities of its targets go to logp. Training adds rows, keys of
+ * tokens and weights. It points into the view. */
+Batch runner_batch(const BatchView *v, float *logp);
 
 #endif

@@ -47,19 +47,12 @@ static Batch batch_of(Trainer *t, double weight) {
     for (int64_t i = 0; i < v->n_rows; i++)
         t->rows[i] = (RowSpan){.begin = v->row_begin[i], .end = v->row_end[i], .index = v->row_index[i]};
     for (int64_t i = 0; i < v->n_targets; i++) t->weight[i] = (float)weight;
-    return (Batch){.T = v->n_tokens,
-                   .ids = v->ids,
-                   .pos = v->pos,
-                   .cu_seqlens = v->cu_seqlens,
-                   .n_docs = v->n_docs,
-                   .rows = t->rows,
-                   .n_rows = v->n_rows,
-                   .token = v->token_key,
-                   .M = v->n_targets,
-                   .index = v->index,
-                   .target = v->target,
-                   .weight = t->weight,
-                   .logp = t->logp};
+    Batch b = runner_batch(v, t->logp);
+    b.rows = t->rows;
+    b.n_rows = v->n_rows;
+    b.token = v->token_key;
+    b.weight = t->weight;
+    return b;
 }
 
 /* The gradient and the losses of rows [first, end) of the step; their place in the row tree is counted from `first`. */

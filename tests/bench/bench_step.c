@@ -168,15 +168,7 @@ static void forward_only(StepBench *s) {
     GraphOptions o = {.capacity = s->length};
     check(s, runner_open(&t->session, &t->adapter->map, &o, &r, &e), &e);
     batches_fill(t->batches, 0, 0, 1, v);
-    Batch b = {.T = v->n_tokens,
-               .ids = v->ids,
-               .pos = v->pos,
-               .cu_seqlens = v->cu_seqlens,
-               .n_docs = v->n_docs,
-               .M = v->n_targets,
-               .index = v->index,
-               .target = v->target,
-               .logp = t->logp};
+    Batch b = runner_batch(v, t->logp);
     Exec ex = {.backend = &t->session.backend, .adapters = &t->adapter->set};
     graph_run(r.graph, &ex, &b);
     timed_reset();
