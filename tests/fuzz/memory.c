@@ -16,24 +16,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void *__real_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
-int __real_munmap(void *p, size_t bytes);
-int __real_madvise(void *p, size_t bytes, int advice);
-int __real_open(const char *path, int flags, ...);
-int __real_stat(const char *path, struct stat *st);
-int __real_lstat(const char *path, struct stat *st);
-int __real_fstat(int fd, struct stat *st);
-ssize_t __real_read(int fd, void *p, size_t bytes);
-int __real_close(int fd);
-void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
-int __wrap_munmap(void *p, size_t bytes);
-int __wrap_madvise(void *p, size_t bytes, int advice);
-int __wrap_open(const char *path, int flags, ...);
-int __wrap_stat(const char *path, struct stat *st);
-int __wrap_lstat(const char *path, struct stat *st);
-int __wrap_fstat(int fd, struct stat *st);
-ssize_t __wrap_read(int fd, void *p, size_t bytes);
-int __wrap_close(int fd);
+/* The system's function and the one here. */
+#define WRAPPED(type, name, parameters)                                                                                \
+    type __real_##name parameters;                                                                                     \
+    type __wrap_##name parameters;
+WRAPPED(void *, mmap, (void *at, size_t bytes, int protection, int flags, int fd, off_t offset))
+WRAPPED(int, munmap, (void *p, size_t bytes))
+WRAPPED(int, madvise, (void *p, size_t bytes, int advice))
+WRAPPED(int, open, (const char *path, int flags, ...))
+WRAPPED(int, stat, (const char *path, struct stat *st))
+WRAPPED(int, lstat, (const char *path, struct stat *st))
+WRAPPED(int, fstat, (int fd, struct stat *st))
+WRAPPED(ssize_t, read, (int fd, void *p, size_t bytes))
+WRAPPED(int, close, (int fd))
 
 /* ---- files ----------------------------------------------------------------------------------------------------------- */
 
