@@ -18,8 +18,8 @@ enum { STEPS = 500000, CHAINS = 12, MAX_THREADS = 1024 };
     __asm__ volatile("" : "+" REGISTER(x));                                                                            \
     c##i = ADD_PRODUCT(c##i, a, x);
 #define CHAIN_KEEP(i) __asm__ volatile("" : : REGISTER(c##i));
-#define ARITHMETIC(lanes, Vector, zero_, a_, x_)                                                                       \
-    {                                                                                                                  \
+#define RUN_CHAINS(lanes, Vector, zero_, a_, x_)                                                                       \
+    do {                                                                                                               \
         typedef Vector Chain;                                                                                          \
         Chain zero = zero_;                                                                                            \
         __typeof__(a_) a = a_, x = x_;                                                                                 \
@@ -29,48 +29,53 @@ enum { STEPS = 500000, CHAINS = 12, MAX_THREADS = 1024 };
         }                                                                                                              \
         EACH_CHAIN(CHAIN_KEEP)                                                                                         \
         return 2.0 * (lanes)*CHAINS * (double)STEPS;                                                                   \
-    }
+    } while (0)
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define REGISTER(v) "x"(v)
-#define TARGET(isa) __attribute__((target(isa))) static double
+#define TARGET(isa) __attribute__((target(isa)))
 
 #define ADD_PRODUCT(c, a, x) _mm_add_ps(_mm_mul_ps(a, x), c)
-static double f32_generic(void) ARITHMETIC(4, __m128, _mm_setzero_ps(), _mm_set1_ps(0.5f), _mm_set1_ps(0.25f))
+static double f32_generic(void) { RUN_CHAINS(4, __m128, _mm_setzero_ps(), _mm_set1_ps(0.5f), _mm_set1_ps(0.25f)); }
 #undef ADD_PRODUCT
 #define ADD_PRODUCT(c, a, x) _mm256_fmadd_ps(a, x, c)
-    TARGET("avx2,fma") f32_avx2(void)
-        ARITHMETIC(8, __m256, _mm256_setzero_ps(), _mm256_set1_ps(0.5f), _mm256_set1_ps(0.25f))
+TARGET("avx2,fma") static double f32_avx2(void) {
+    RUN_CHAINS(8, __m256, _mm256_setzero_ps(), _mm256_set1_ps(0.5f), _mm256_set1_ps(0.25f));
+}
 #undef ADD_PRODUCT
 #define ADD_PRODUCT(c, a, x) _mm512_fmadd_ps(a, x, c)
-            TARGET("avx512f") f32_avx512(void)
-                ARITHMETIC(16, __m512, _mm512_setzero_ps(), _mm512_set1_ps(0.5f), _mm512_set1_ps(0.25f))
+TARGET("avx512f") static double f32_avx512(void) {
+    RUN_CHAINS(16, __m512, _mm512_setzero_ps(), _mm512_set1_ps(0.5f), _mm512_set1_ps(0.25f));
+}
 #undef ADD_PRODUCT
 /* The operands are opaque as integers: an asm statement of every compiler takes those. */
 #define ADD_PRODUCT(c, a, x) _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)x)
-                    TARGET("avx512f,avx512bf16") bf16_avx512(void) ARITHMETIC(32, __m512, _mm512_setzero_ps(),
-                                                                              _mm512_set1_epi32(0x3f003f00),
-                                                                              _mm512_set1_epi32(0x3e803e80))
+TARGET("avx512f,avx512bf16") static double bf16_avx512(void) {
+    RUN_CHAINS(32, __m512, _mm512_setzero_ps(), _mm512_set1_epi32(0x3f003f00), _mm512_set1_epi32(0x3e803e80));
+}
 #undef ADD_PRODUCT
 #define ADD_PRODUCT(c, a, x) _mm256_add_epi32(c, _mm256_madd_epi16(_mm256_maddubs_epi16(a, x), _mm256_set1_epi16(1)))
-                        TARGET("avx2") int8_avx2(void)
-                            ARITHMETIC(32, __m256i, _mm256_setzero_si256(), _mm256_set1_epi8(3), _mm256_set1_epi8(5))
+TARGET("avx2") static double int8_avx2(void) {
+    RUN_CHAINS(32, __m256i, _mm256_setzero_si256(), _mm256_set1_epi8(3), _mm256_set1_epi8(5));
+}
 #undef ADD_PRODUCT
 #define ADD_PRODUCT(c, a, x) _mm512_dpbusd_epi32(c, a, x)
-                                TARGET("avx512f,avx512vnni") int8_avx512(void)
-                                    ARITHMETIC(64, __m512i, _mm512_setzero_si512(), _mm512_set1_epi8(3),
-                                               _mm512_set1_epi8(5))
+TARGET("avx512f,avx512vnni") static double int8_avx512(void) {
+    RUN_CHAINS(64, __m512i, _mm512_setzero_si512(), _mm512_set1_epi8(3), _mm512_set1_epi8(5));
+}
 #undef ADD_PRODUCT
 #else
 #include <arm_neon.h>
 #define REGISTER(v) "w"(v)
 #define ADD_PRODUCT(c, a, x) vfmaq_f32(c, a, x)
-static double f32_generic(void) ARITHMETIC(4, float32x4_t, vdupq_n_f32(0.0f), vdupq_n_f32(0.5f), vdupq_n_f32(0.25f))
+static double f32_generic(void) {
+    RUN_CHAINS(4, float32x4_t, vdupq_n_f32(0.0f), vdupq_n_f32(0.5f), vdupq_n_f32(0.25f));
+}
 #undef ADD_PRODUCT
 #endif
 
-                                        typedef struct Arithmetic {
+typedef struct Arithmetic {
     const char *name;
     double (*run)(void);
 } Arithmetic;
