@@ -50,12 +50,12 @@ static Status open_sets(Trainer *t, Dataset *held_out, const DataSource *tests, 
     return OK;
 }
 
-static Status print_ledger(Trainer *t, const char *name, const Dataset *d, Err *e) {
+static Status print_ledger(Trainer *t, const char *before, const Dataset *d, Err *e) {
     Buf b = {.arena = t->host};
     TRY(dataset_print_ledger(d, &b, e));
     if (b.len == 0) return OK;
     if (b.data[b.len - 1] == '\n') b.data[b.len - 1] = 0;
-    log_note(&t->ctx->log, "%s\n%s", name, b.data);
+    log_note(&t->ctx->log, "%s%s", before, b.data);
     return OK;
 }
 
@@ -91,7 +91,7 @@ Status trainer_data(Trainer *t, bool rows_only, Err *e) {
     TRY(batches_open(a, &t->train, &o, &t->batches, e));
     t->limits = batches_limits(t->batches);
     t->steps = batches_steps(t->batches);
-    TRY(print_ledger(t, "train", &t->train, e));
-    for (int64_t i = 0; i < t->n_sets; i++) TRY(print_ledger(t, t->sets[i].name, &t->sets[i].data, e));
+    TRY(print_ledger(t, "", &t->train, e));
+    for (int64_t i = 0; i < t->n_sets; i++) TRY(print_ledger(t, "held out: ", &t->sets[i].data, e));
     return OK;
 }
