@@ -74,7 +74,7 @@ if [ $tiny -eq 1 ]; then
 else
     out=out/smollm2-manual
     if ! grep -q avx512_bf16 /proc/cpuinfo; then
-        echo "This CPU has no AVX-512 BF16: expect about 10 minutes instead of 5 (./demo.sh --tiny takes under one)."
+        echo "This CPU has no AVX-512 BF16: expect 5 to 10 minutes (./demo.sh --tiny takes under one)."
     fi
 fi
 heldout=data/manual/heldout.jsonl

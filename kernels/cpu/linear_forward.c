@@ -142,12 +142,19 @@ static void multiply(void *ctx, int64_t chunk, int thread) {
 
 enum { ADAPTER_ROWS = 4, GEMV_ROWS_MAX = 256 }; /* of a task */
 
-/* U, some rows of every part's A: x is X in f32. */
+/* r[i] = the rows of part i's adapter, 0 without one; returns their number. */
+static int64_t adapter_rows(const Forward *f, int64_t r[GEMM_MAX_TERMS]) {
+    int64_t sum = 0;
+    for (int i = 0; i < f->n_parts; i++) sum += r[i] = linear_adapted(&f->parts[i]) ? f->parts[i].r : 0;
+    return sum;
+}
+
+/* U: some rows of the parts' A with x, which is X in f32. */
 static void one_adapter(void *ctx, int64_t chunk, int thread) {
     (void)thread;
     const Forward *f = ctx;
     int64_t r[GEMM_MAX_TERMS], row0 = 0, rows = 0;
-    for (int i = 0; i < f->n_parts; i++) r[i] = linear_adapted(&f->parts[i]) ? f->parts[i].r : 0;
+    adapter_rows(f, r);
     const LinearPart *p = &f->parts[linear_locate(r, f->n_parts, ADAPTER_ROWS, chunk, &row0, &rows)];
     GemvMatrix A = {.data = p->A, .wt = WT_F32, .rows = p->r, .K = f->K};
     gemv_rows(p->U + row0, &A, f->x, row0, rows);
@@ -177,9 +184,8 @@ static void one_multiply(void *ctx, int64_t chunk, int thread) {
 
 static void one_token(Stream *s, Forward *f) {
     gemv_vector(f->x, f->X, f->K, f->dt);
-    int64_t r[GEMM_MAX_TERMS], n = 0;
-    for (int i = 0; i < f->n_parts; i++) n += r[i] = linear_adapted(&f->parts[i]) ? f->parts[i].r : 0;
-    if (n > 0) pool_run(s->pool, linear_chunks(r, f->n_parts, ADAPTER_ROWS), one_adapter, f);
+    int64_t r[GEMM_MAX_TERMS];
+    if (adapter_rows(f, r) > 0) pool_run(s->pool, linear_chunks(r, f->n_parts, ADAPTER_ROWS), one_adapter, f);
     GemvMatrix W = {.wt = f->parts[0].wt, .K = f->K};
     f->lanes = gemv_grain(&W) < GEMV_ROWS_MAX ? gemv_grain(&W) : GEMV_ROWS_MAX;
     pool_run(s->pool, linear_chunks(f->n, f->n_parts, f->lanes), one_multiply, f);
