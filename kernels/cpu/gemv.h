@@ -1,12 +1,12 @@
 /* gemv.h: products of a matrix with one vector: what a token costs in generation, where every weight is used once.
  *
  * y[n] = sum_k W[n,k] x[k] in f32, W in its stored format. Lanes are neighbours in k, so that nothing is transposed and no
- * element goes through memory (cpu_dots, unpack.h); what is left behind whole runs of 32 is added one by one. The order depends
+ * element goes through memory (dot.h); what is left behind whole runs of 32 is added one by one. The order depends
  * on the level and K alone (promise P5); it is not that of gemm.h. Nothing is rounded to bf16. */
 #ifndef LORAC_KERNELS_CPU_GEMV_H
 #define LORAC_KERNELS_CPU_GEMV_H
 
-#include "kernels/cpu/level.h"
+#include "kernels/cpu/dot.h"
 
 enum { GEMV_BYTES = 1 << 14 }; /* about as many bytes of weights are a task */
 
@@ -23,12 +23,8 @@ static inline int64_t gemv_grain(const GemvMatrix *m) {
     return rows > 0 ? rows : 1;
 }
 
-/* x[0..K) = elements of dt as f32. */
-#define gemv_vector CPU_NAME(gemv_vector)
-void gemv_vector(float *x, const void *src, int64_t K, DType dt);
-
-/* y[i] = row row0 + i of the matrix times x (K), i < n. */
+/* y[i] = row row0 + i of the matrix times v (K), i < n. */
 #define gemv_rows CPU_NAME(gemv_rows)
-void gemv_rows(float *y, const GemvMatrix *m, const float *x, int64_t row0, int64_t n);
+void gemv_rows(float *y, const GemvMatrix *m, const DotVector *v, int64_t row0, int64_t n);
 
 #endif

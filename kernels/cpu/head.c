@@ -67,7 +67,7 @@ static void store_logits(const void *ctx, const float *tile, int64_t tile_index,
 /* ---- one token (generation) */
 typedef struct OneToken {
     float *logits;
-    const float *x;
+    DotVector x;
     GemvMatrix W;
 } OneToken;
 
@@ -75,12 +75,14 @@ static void one_multiply(void *ctx, int64_t chunk, int thread) {
     (void)thread;
     const OneToken *o = ctx;
     int64_t grain = gemv_grain(&o->W), row0 = chunk * grain;
-    gemv_rows(o->logits + row0, &o->W, o->x, row0, o->W.rows - row0 < grain ? o->W.rows - row0 : grain);
+    gemv_rows(o->logits + row0, &o->W, &o->x, row0, o->W.rows - row0 < grain ? o->W.rows - row0 : grain);
 }
 
 static void one_token(Pool *pool, const HeadLogits *h, float *logits) {
-    OneToken o = {.logits = logits, .x = h->x, .W = {.data = h->W, .wt = h->wt, .rows = h->V, .K = h->C}};
-    gemv_vector(h->x, (const uint8_t *)h->X + (size_t)(h->index[0] * h->C) * dtype_bytes(h->dt), h->C, h->dt);
+    const uint8_t *x = (const uint8_t *)h->X + (size_t)(h->index[0] * h->C) * dtype_bytes(h->dt);
+    OneToken o = {.logits = logits,
+                  .x = dot_vector(h->x, x, h->C, h->dt),
+                  .W = {.data = h->W, .wt = h->wt, .rows = h->V, .K = h->C}};
     pool_run(pool, (h->V + gemv_grain(&o.W) - 1) / gemv_grain(&o.W), one_multiply, &o);
 }
 

@@ -15,8 +15,9 @@ typedef struct Forward {
     int64_t n[GEMM_MAX_TERMS];
     DType dt;
     GemmMode mode;
-    float *x; /* packed X */
+    float *x; /* packed X; of a single token its vector */
     int64_t x_stride;
+    DotVector one; /* a single token */
     LinearSmall u[GEMM_MAX_TERMS];
     GemmTake threads; /* at the first thread's buffers */
     int64_t max_r;
@@ -149,7 +150,7 @@ static int64_t adapter_rows(const Forward *f, int64_t r[GEMM_MAX_TERMS]) {
     return sum;
 }
 
-/* U: some rows of the parts' A with x, which is X in f32. */
+/* U: some rows of the parts' A with the token. */
 static void one_adapter(void *ctx, int64_t chunk, int thread) {
     (void)thread;
     const Forward *f = ctx;
@@ -157,7 +158,7 @@ static void one_adapter(void *ctx, int64_t chunk, int thread) {
     adapter_rows(f, r);
     const LinearPart *p = &f->parts[linear_locate(r, f->n_parts, ADAPTER_ROWS, chunk, &row0, &rows)];
     GemvMatrix A = {.data = p->A, .wt = WT_F32, .rows = p->r, .K = f->K};
-    gemv_rows(p->U + row0, &A, f->x, row0, rows);
+    gemv_rows(p->U + row0, &A, &f->one, row0, rows);
     for (int64_t i = row0; i < row0 + rows; i++) p->U[i] *= p->scale;
 }
 
@@ -168,10 +169,11 @@ static void one_multiply(void *ctx, int64_t chunk, int thread) {
     const LinearPart *p = &f->parts[linear_locate(f->n, f->n_parts, f->lanes, chunk, &row0, &rows)];
     GemvMatrix W = {.data = p->W, .wt = p->wt, .rows = p->N, .K = f->K};
     float y[GEMV_ROWS_MAX], branch[GEMV_ROWS_MAX];
-    gemv_rows(y, &W, f->x, row0, rows);
+    gemv_rows(y, &W, &f->one, row0, rows);
     if (linear_adapted(p)) {
         GemvMatrix B = {.data = p->B, .wt = WT_F32, .rows = p->N, .K = p->r};
-        gemv_rows(branch, &B, p->U, row0, rows);
+        DotVector U = {.x = p->U};
+        gemv_rows(branch, &B, &U, row0, rows);
         for (int64_t i = 0; i < rows; i++) y[i] += branch[i];
     }
     for (int64_t i = 0; i < rows; i += CPU_VW) {
@@ -183,7 +185,7 @@ static void one_multiply(void *ctx, int64_t chunk, int thread) {
 }
 
 static void one_token(Stream *s, Forward *f) {
-    gemv_vector(f->x, f->X, f->K, f->dt);
+    f->one = dot_vector(f->x, f->X, f->K, f->dt);
     int64_t r[GEMM_MAX_TERMS];
     if (adapter_rows(f, r) > 0) pool_run(s->pool, linear_chunks(r, f->n_parts, ADAPTER_ROWS), one_adapter, f);
     GemvMatrix W = {.wt = f->parts[0].wt, .K = f->K};

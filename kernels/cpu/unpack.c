@@ -4,60 +4,16 @@
  * same order (no fused multiply-add), so that both give the same bits. */
 #include "kernels/cpu/unpack.h"
 
-#include "kernels/cpu/simd.h"
-#include "kernels/quant/block.h"
+#include "kernels/cpu/codes.h"
 
-/* CPU_VW bytes as integers. Intrinsics where there are any: the compiler widens short vectors element by element. */
-CPU_INLINE vi load_u8(const uint8_t *p) {
-#if defined(__AVX512F__)
-    return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i_u *)(const void *)p));
-#elif CPU_VW == 8
-    return (vi)_mm256_cvtepu8_epi32(_mm_loadu_si64(p));
-#elif defined(CPU_NEON)
-    return (vi)vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(load_u32(p)))));
-#else
-    vi x;
-    for (int i = 0; i < CPU_VW; i++) x[i] = p[i];
-    return x;
-#endif
-}
-
-CPU_INLINE vi load_s8(const uint8_t *p) {
-#if defined(__AVX512F__)
-    return (vi)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i_u *)(const void *)p));
-#elif CPU_VW == 8
-    return (vi)_mm256_cvtepi8_epi32(_mm_loadu_si64(p));
-#elif defined(CPU_NEON)
-    return (vi)vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(load_u32(p)))));
-#else
-    vi x;
-    for (int i = 0; i < CPU_VW; i++) x[i] = (int8_t)p[i];
-    return x;
-#endif
-}
-
-CPU_INLINE vf to_f32(vi x) { return __builtin_convertvector(x, vf); }
-
-/* ---- runs: RUN elements from element e of a row on, as vectors. Both tables below are made of them. */
-enum { RUN = 32, RUN_VECTORS = RUN / CPU_VW, DOT_CHAINS = 4 };
+/* ---- runs: RUN elements from element e of a row on, as vectors */
 
 CPU_INLINE void run_F32(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
     for (int j = 0; j < RUN_VECTORS; j++) v[j] = vf_load_bytes(row + 4 * (e + j * CPU_VW));
 }
 
 CPU_INLINE void run_F16(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
-    for (int j = 0; j < RUN_VECTORS; j++) {
-        const uint8_t *p = row + 2 * (e + j * CPU_VW);
-#if defined(__AVX512F__)
-        v[j] = (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i_u *)(const void *)p));
-#elif CPU_VW == 8 && defined(__F16C__)
-        v[j] = (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)(const void *)p));
-#elif defined(CPU_NEON)
-        v[j] = (vf)vcvt_f32_f16((float16x4_t)vld1_u8(p));
-#else
-        for (int i = 0; i < CPU_VW; i++) v[j][i] = load_f16(p + 2 * i);
-#endif
-    }
+    for (int j = 0; j < RUN_VECTORS; j++) v[j] = vf_load_f16(row + 2 * (e + j * CPU_VW));
 }
 
 CPU_INLINE void run_BF16(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
@@ -66,16 +22,15 @@ CPU_INLINE void run_BF16(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
 
 CPU_INLINE void run_Q8_0(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
     const uint8_t *p = row + e / RUN * Q8_0_BYTES;
-    vf d = vf_set1(load_f16(p));
+    vf d = load_f16_lanes(p);
     for (int j = 0; j < RUN_VECTORS; j++) v[j] = d * to_f32(load_s8(p + 2 + j * CPU_VW));
 }
 
 /* The low half of a run's codes are the low nibbles of 16 bytes, the high half the high ones. */
-enum { HALF_VECTORS = RUN_VECTORS / 2 };
 
 CPU_INLINE void run_Q4_0(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
     const uint8_t *p = row + e / RUN * Q4_0_BYTES;
-    vf d = vf_set1(load_f16(p));
+    vf d = load_f16_lanes(p);
     for (int j = 0; j < HALF_VECTORS; j++) {
         vi q = load_u8(p + 2 + j * CPU_VW);
         v[j] = d * to_f32((q & 15) - 8);
@@ -85,7 +40,7 @@ CPU_INLINE void run_Q4_0(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
 
 CPU_INLINE void run_Q4_1(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
     const uint8_t *p = row + e / RUN * Q4_1_BYTES;
-    vf d = vf_set1(load_f16(p)), m = vf_set1(load_f16(p + 2));
+    vf d = load_f16_lanes(p), m = load_f16_lanes(p + 2);
     for (int j = 0; j < HALF_VECTORS; j++) {
         vi q = load_u8(p + 4 + j * CPU_VW);
         v[j] = d * to_f32(q & 15) + m;
@@ -103,7 +58,7 @@ CPU_INLINE vi fifth_bits(uint32_t bits, int first) {
 
 CPU_INLINE void run_Q5_0(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
     const uint8_t *p = row + e / RUN * Q5_0_BYTES;
-    vf d = vf_set1(load_f16(p));
+    vf d = load_f16_lanes(p);
     uint32_t high = load_u32(p + 2);
     for (int j = 0; j < HALF_VECTORS; j++) {
         vi q = load_u8(p + 6 + j * CPU_VW);
@@ -114,7 +69,7 @@ CPU_INLINE void run_Q5_0(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
 
 CPU_INLINE void run_Q5_1(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
     const uint8_t *p = row + e / RUN * Q5_1_BYTES;
-    vf d = vf_set1(load_f16(p)), m = vf_set1(load_f16(p + 2));
+    vf d = load_f16_lanes(p), m = load_f16_lanes(p + 2);
     uint32_t high = load_u32(p + 4);
     for (int j = 0; j < HALF_VECTORS; j++) {
         vi q = load_u8(p + 8 + j * CPU_VW);
@@ -122,12 +77,6 @@ CPU_INLINE void run_Q5_1(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
         v[HALF_VECTORS + j] = d * to_f32((q >> 4) | fifth_bits(high, 16 + j * CPU_VW)) + m;
     }
 }
-
-/* The codes of a run as bytes: shifts within bytes are done on 16-bit lanes and masked. */
-typedef uint16_t Codes __attribute__((vector_size(32)));
-typedef uint8_t CodeBytes __attribute__((vector_size(32)));
-
-CPU_INLINE void load_codes(Codes *codes, const uint8_t *p) { memcpy(codes, p, sizeof *codes); }
 
 /* v = ds * code - dm */
 CPU_INLINE void scale_codes(vf v[RUN_VECTORS], const Codes *codes, float ds, float dm) {
@@ -175,7 +124,7 @@ CPU_INLINE void run_Q6_K(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
         v[j] = (j < HALF_VECTORS ? low_scale : high_scale) * to_f32(load_s8(code + j * CPU_VW));
 }
 
-/* ---- the tables ---------------------------------------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------------------------------------------------- */
 
 /* What is left behind whole runs is only in formats whose blocks are single elements. */
 #define QUANT(id, name, ggml_type, block_elems, block_bytes)                                                           \
@@ -187,25 +136,10 @@ CPU_INLINE void run_Q6_K(vf v[RUN_VECTORS], const uint8_t *row, int64_t e) {
             for (int j = 0; j < RUN_VECTORS; j++) vf_store(y + i + j * CPU_VW, v[j]);                                  \
         }                                                                                                              \
         if (i < n) quant_unpack_##id(y + i, row, first + i, n - i);                                                    \
-    }                                                                                                                  \
-    static float dot_##id(const uint8_t *row, const float *x, int64_t n) {                                             \
-        vf chain[DOT_CHAINS] = {{0}};                                                                                  \
-        for (int64_t i = 0; i < n; i += RUN) {                                                                         \
-            vf v[RUN_VECTORS];                                                                                         \
-            run_##id(v, row, i);                                                                                       \
-            for (int j = 0; j < RUN_VECTORS; j++)                                                                      \
-                chain[j % DOT_CHAINS] = vf_fma(v[j], vf_load(x + i + j * CPU_VW), chain[j % DOT_CHAINS]);              \
-        }                                                                                                              \
-        return vf_sum((chain[0] + chain[1]) + (chain[2] + chain[3]));                                                  \
     }
 #include "kernels/quant.def"
 
 const CpuUnpack cpu_unpackers[WT_COUNT] = {
 #define QUANT(id, name, ggml_type, block_elems, block_bytes) unpack_##id,
-#include "kernels/quant.def"
-};
-
-const CpuDot cpu_dots[WT_COUNT] = {
-#define QUANT(id, name, ggml_type, block_elems, block_bytes) dot_##id,
 #include "kernels/quant.def"
 };

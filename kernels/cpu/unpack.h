@@ -1,5 +1,4 @@
-/* unpack.h: from a stored weight row to f32, fast, and its product with a vector without a detour through memory. The values
- * are those of the definitions of kernels/quant, bit for bit. */
+/* unpack.h: from a stored weight row to f32, fast. The values are those of the definitions of kernels/quant, bit for bit. */
 #ifndef LORAC_KERNELS_CPU_UNPACK_H
 #define LORAC_KERNELS_CPU_UNPACK_H
 
@@ -12,12 +11,5 @@ typedef void (*CpuUnpack)(float *y, const uint8_t *row, int64_t first, int64_t n
 /* One per row of quant.def. */
 #define cpu_unpackers CPU_NAME(unpackers)
 extern const CpuUnpack cpu_unpackers[WT_COUNT];
-
-/* The product of the row's first n elements with x, n a multiple of 32: four chains of vectors, each over every fourth vector of
- * a run of 32 in ascending order (two chains where a run has two vectors), added by halves. */
-typedef float (*CpuDot)(const uint8_t *row, const float *x, int64_t n);
-
-#define cpu_dots CPU_NAME(dots)
-extern const CpuDot cpu_dots[WT_COUNT];
 
 #endif
