@@ -154,13 +154,25 @@ static const char *possible_levels(char *text, size_t bytes) {
     return text;
 }
 
+/* True for a level that this CPU runs, but slower than the one below it: Intel's cores begin a product of bf16 pairs every second
+ * cycle and two multiply-adds in each (tests/bench/bench_peak on a Xeon, two threads: 167 against 332 Gflop/s). */
+static bool outrun_by_lower(const CpuTable *t) {
+#ifdef LORAC_X86
+    __builtin_cpu_init();
+    return (t->needs >> CPU_NEED_AVX512BF16 & 1u) != 0 && __builtin_cpu_is("intel") != 0;
+#else
+    (void)t;
+    return false;
+#endif
+}
+
 static Status open_cpu(const char *level, Pool *pool, Backend *out, Err *e) {
     CHECK(pool != NULL, "the cpu backend needs a pool of threads");
     const CpuTable *t = NULL;
     char possible[128];
     if (level == NULL || level[0] == '\0') {
         for (int i = 0; i < N_LEVELS; i++)
-            if (missing_need(LEVELS[i]) == NULL) t = LEVELS[i];
+            if (missing_need(LEVELS[i]) == NULL && !outrun_by_lower(LEVELS[i])) t = LEVELS[i];
         if (t == NULL)
             FAIL(e, ERR_DEVICE,
                  "this program's lowest CPU level '%s' needs %s, which this CPU lacks; build it for this CPU",

@@ -75,7 +75,7 @@ typedef struct Backend {
 #undef KW
 } Backend;
 
-/* Opens "reference" or "cpu" on a pool (borrowed). level NULL or "" = the best this CPU has; a level the CPU lacks, or an
+/* Opens "reference" or "cpu" on a pool (borrowed). level NULL or "" = the fastest this CPU has; a level the CPU lacks, or an
  * unknown name, is an error that lists the possible ones. */
 Status backend_open(const char *name, const char *level, Pool *pool, Backend *out, Err *e);
 /* The planning twin of a target: every kernel is a no-op, the workspace functions and threads are the target's. */
