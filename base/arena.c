@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 typedef struct Block {
     struct Block *prev;
@@ -214,6 +215,14 @@ void arena_reset(Arena *a, ArenaMark mark) {
         a->used -= a->last->used - mark.used;
         a->last->used = mark.used;
         POISON(block_data(a->last) + mark.used, a->last->cap - mark.used);
+    }
+}
+
+void arena_discard(Arena *a) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    for (Block *b = a->last; b != NULL; b = b->prev) {
+        size_t skip = (HEADER + page - 1) / page * page, bytes = HEADER + b->cap; /* the header's page stays */
+        if (bytes > skip) madvise((uint8_t *)b + skip, bytes - skip, MADV_DONTNEED);
     }
 }
 

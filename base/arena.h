@@ -47,6 +47,10 @@ typedef struct ArenaMark {
 ArenaMark arena_mark(const Arena *a);
 void arena_reset(Arena *a, ArenaMark mark);
 
+/* Gives the pages of all blocks back to the system until they are touched again. Allocations stay and their contents are lost:
+ * they read as anything. */
+void arena_discard(Arena *a);
+
 /* Bytes handed out now, including alignment; the largest that ever was (of a fixed arena: its size). */
 size_t arena_used_bytes(const Arena *a);
 size_t arena_peak_bytes(const Arena *a);

@@ -11,7 +11,7 @@
 Status trainer_export(Trainer *t, const char *folder, Err *e) {
     char *maths, config_hash[SHA256_HEX_BYTES];
     Buf b = {.arena = t->save};
-    ArenaMark mark = arena_mark(t->save);
+    ArenaMark mark = trainer_save_begin(t);
     TRY(config_write_maths(t->config, &b, e));
     maths = b.data;
     sha256_hex(maths, b.len, config_hash);
@@ -24,14 +24,14 @@ Status trainer_export(Trainer *t, const char *folder, Err *e) {
     int n_meta = t->parent_hash[0] == 0 ? 4 : 5;
     Status st = adapter_save(t->save, t->session.model, t->adapter, folder, config_string(t->config, "base_model"),
                              meta, n_meta, e);
-    arena_reset(t->save, mark);
+    trainer_save_end(t, mark);
     return st;
 }
 
 static Status write_best(Trainer *t, const char *dataset, double loss, Err *e) {
     char *folder, *path;
     Buf b = {.arena = t->save};
-    ArenaMark mark = arena_mark(t->save);
+    ArenaMark mark = trainer_save_begin(t);
     TRY(path_join(t->save, t->output_dir, "best", &folder, e));
     TRY(trainer_export(t, folder, e));
     TRY(path_join(t->save, folder, "best.json", &path, e));
@@ -41,7 +41,7 @@ static Status write_best(Trainer *t, const char *dataset, double loss, Err *e) {
     TRY(json_put_real(&b, loss, e));
     TRY(buf_puts(&b, "}\n", e));
     TRY(file_write_atomic(t->save, path, b.data, b.len, e));
-    arena_reset(t->save, mark);
+    trainer_save_end(t, mark);
     return OK;
 }
 

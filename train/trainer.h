@@ -113,6 +113,10 @@ Status trainer_check_config(Trainer *t, Err *e);
 Status trainer_begin(Trainer *t, Err *e);
 /* Evaluates all held-out sets, writes their events, keeps the best adapter. */
 Status trainer_evaluate(Trainer *t, Err *e);
+/* Around whatever is written from `save`: the activations of the last step are forgotten, so that the two never take memory at
+ * the same time; then what `save` took. */
+ArenaMark trainer_save_begin(const Trainer *t);
+void trainer_save_end(const Trainer *t, ArenaMark mark);
 /* Writes the adapter to folder. */
 Status trainer_export(Trainer *t, const char *folder, Err *e);
 

@@ -13,7 +13,8 @@ MemoryPlan trainer_memory(const Trainer *t) {
     if (t->runner.scratch != NULL) p.scratch = arena_peak_bytes(t->runner.scratch);
     p.save = t->save_bytes;
     for (int i = 0; i < t->session.base->n_files; i++) p.mapped += t->session.base->files[i].size;
-    p.peak = p.weights + p.state + p.activations + p.scratch + p.host + p.save;
+    /* a step's activations and a checkpoint being written do not live at the same time (trainer_save_begin) */
+    p.peak = p.weights + p.state + p.scratch + p.host + (p.activations > p.save ? p.activations : p.save);
     return p;
 }
 
@@ -28,7 +29,7 @@ Status trainer_memory_table(const Trainer *t, const MemoryPlan *p, Buf *out, Err
         {"activations", p->activations, t->recompute ? "layers recomputed in backward" : "kept for backward"},
         {"scratch", p->scratch, "panels of products, logits of a chunk"},
         {"host", p->host, "data, tokenizer, graphs"},
-        {"save", p->save, "a checkpoint while it is written"},
+        {"save", p->save, "a checkpoint while it is written, in place of the activations"},
         {"peak", p->peak, "what the run allocates"},
         {"mapped", p->mapped, "the base's files, on top, as far as pages are used"},
     };
@@ -53,11 +54,20 @@ void trainer_freeze(const Trainer *t, bool frozen) {
     }
 }
 
+ArenaMark trainer_save_begin(const Trainer *t) {
+    if (t->runner.activations != NULL) arena_discard(t->runner.activations);
+    return arena_mark(t->save);
+}
+
+void trainer_save_end(const Trainer *t, ArenaMark mark) {
+    arena_reset(t->save, mark);
+    if (arena_used_bytes(t->save) == 0) arena_discard(t->save);
+}
+
 Status trainer_check_plan(const Trainer *t, Err *e) {
     MemoryPlan now = trainer_memory(t), then = t->planned;
     now.save = arena_peak_bytes(t->save);
-    now.peak += now.save - then.save;
-    if (now.peak != then.peak)
+    if (now.peak != then.peak || now.save != then.save)
         FAIL(
             e, ERR_CHECK,
             "the run allocated %llu bytes and its plan said %llu: a defect of lorac; the adapter is whole, please report it",

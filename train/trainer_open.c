@@ -71,7 +71,8 @@ static Status open_graphs(Trainer *t, Err *e) {
     if (t->n_sets > 0) TRY(evaluator_open(&t->session, slots, t->sets, t->n_sets, &t->evaluator, e));
     GraphOptions o = {.gradients = true, .recompute = strcmp(checkpointing, "true") == 0, .capacity = t->limits.tokens};
     TRY(runner_prepare(&t->session, slots, &o, &t->runner, e));
-    uint64_t bytes = graph_activation_bytes(t->runner.graph) + trainer_memory(t).peak;
+    uint64_t bytes =
+        graph_activation_bytes(t->runner.graph) + graph_scratch_bytes(t->runner.graph) + trainer_memory(t).peak;
     if (strcmp(checkpointing, "auto") == 0 && bytes > auto_limit(t)) {
         runner_close(&t->runner);
         o.recompute = true;

@@ -113,12 +113,12 @@ static Status check_disk(const Trainer *t, int64_t checkpoints, int64_t adapters
 }
 
 Status trainer_save(Trainer *t, Err *e) {
-    ArenaMark mark = arena_mark(t->save);
+    ArenaMark mark = trainer_save_begin(t);
     TRY(check_disk(t, 1, 1, e));
     TRY(metrics_sync(&t->metrics, e));
     TRY(trainer_export(t, t->output_dir, e));
     TRY(write_state(t, e));
-    arena_reset(t->save, mark);
+    trainer_save_end(t, mark);
     t->saved_step = t->step;
     return OK;
 }

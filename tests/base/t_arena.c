@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,6 +87,43 @@ static void counted(void **state) {
     arena_reset(a, mark);
     assert_int_equal(arena_used_bytes(a), 128);
     assert_int_equal(arena_peak_bytes(a), 128 + 1000000);
+    arena_close(a);
+}
+
+/* Pages of a mapping that are in memory, of the bytes at p. */
+static size_t resident_pages(const uint8_t *p, size_t bytes) {
+    enum { MOST = 4096 };
+    unsigned char map[MOST];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), n = 0;
+    uint8_t *first = (uint8_t *)(((uintptr_t)p + page - 1) / page * page);
+    size_t pages = (size_t)(p + bytes - first) / page;
+    assert_true(pages <= MOST);
+    assert_int_equal(mincore(first, pages * page, map), 0);
+    for (size_t i = 0; i < pages; i++) n += map[i] & 1u;
+    return n;
+}
+
+/* Discarded memory is the system's, and still the owner's. */
+static void discarded(void **state) {
+    (void)state;
+    enum { BYTES = 4 << 20 };
+    Arena *a;
+    Err e;
+    uint8_t *p, *q;
+    ASSERT_OK(arena_open_fixed(&a, "test", BYTES + 128, &e), e);
+    ASSERT_OK(arena_alloc(a, BYTES, 1, &p, &e), e);
+    memset(p, 7, BYTES);
+    assert_true(resident_pages(p, BYTES) > 1000);
+    arena_discard(a);
+    assert_true(resident_pages(p, BYTES) < 10);
+    assert_int_equal(arena_used_bytes(a), BYTES);
+    memset(p, 9, BYTES);
+    for (size_t i = 0; i < BYTES; i += 4096) assert_int_equal(p[i], 9);
+    /* what is handed out after it is zero, as always */
+    arena_reset(a, (ArenaMark){.block = arena_mark(a).block});
+    arena_discard(a);
+    ASSERT_OK(arena_alloc(a, BYTES, 1, &q, &e), e);
+    for (size_t i = 0; i < BYTES; i++) assert_int_equal(q[i], 0);
     arena_close(a);
 }
 
@@ -292,16 +330,10 @@ static void bugs_abort(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(aligned_and_zero),
-        cmocka_unit_test(guarded),
-        cmocka_unit_test(counted),
-        cmocka_unit_test(overflow),
-        cmocka_unit_test(fixed),
-        cmocka_unit_test(mark_and_reset),
-        cmocka_unit_test(grow),
-        cmocka_unit_test(texts),
-        cmocka_unit_test(errors),
-        cmocka_unit_test(bugs_abort),
+        cmocka_unit_test(aligned_and_zero), cmocka_unit_test(guarded),    cmocka_unit_test(counted),
+        cmocka_unit_test(discarded),        cmocka_unit_test(overflow),   cmocka_unit_test(fixed),
+        cmocka_unit_test(mark_and_reset),   cmocka_unit_test(grow),       cmocka_unit_test(texts),
+        cmocka_unit_test(errors),           cmocka_unit_test(bugs_abort),
     };
     return cmocka_run_group_tests_name("arena", tests, NULL, NULL);
 }
