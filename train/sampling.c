@@ -4,7 +4,7 @@
 #include "base/rng.h"
 
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
 typedef struct Candidate {
     float logit;
@@ -14,7 +14,7 @@ typedef struct Candidate {
 struct Sampler {
     Sampling options;
     int64_t V;
-    Candidate *order;
+    Candidate *order, *spare;
     double *p;
 };
 
@@ -24,16 +24,43 @@ Status sampler_open(Arena *a, const Sampling *s, int64_t V, Sampler **out, Err *
     r->options = *s;
     r->V = V;
     TRY(arena_alloc(a, (size_t)V, sizeof(Candidate), &r->order, e));
+    TRY(arena_alloc(a, (size_t)V, sizeof(Candidate), &r->spare, e));
     TRY(arena_alloc(a, (size_t)V, sizeof(double), &r->p, e));
     *out = r;
     return OK;
 }
 
-/* Highest logit first; ties by id. */
-static int by_logit(const void *a, const void *b) {
-    const Candidate *x = a, *y = b;
-    if (x->logit != y->logit) return x->logit > y->logit ? -1 : 1;
-    return (x->id > y->id) - (x->id < y->id);
+enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS, PASSES = 3 };
+
+/* A number that is smaller the larger the logit is; equal for equal logits (0 and -0 are equal). */
+static uint32_t rank_of(float logit) {
+    uint32_t bits;
+    float x = logit + 0.0f;
+    memcpy(&bits, &x, sizeof bits);
+    return bits >> 31 != 0 ? bits : ~bits & 0x7fffffffu;
+}
+
+/* s->order = all tokens, highest logit first, ties by id: a radix sort, since a comparing one takes longer than the model. */
+static void sort_tokens(Sampler *s, const float *logits) {
+    uint32_t count[PASSES][DIGITS] = {{0}};
+    for (int64_t i = 0; i < s->V; i++) {
+        uint32_t rank = rank_of(logits[i]);
+        s->order[i] = (Candidate){.logit = logits[i], .id = (int32_t)i};
+        for (int pass = 0; pass < PASSES; pass++) count[pass][rank >> pass * DIGIT_BITS & (DIGITS - 1)]++;
+    }
+    for (int pass = 0; pass < PASSES; pass++) {
+        uint32_t place = 0;
+        for (int digit = 0; digit < DIGITS; digit++) {
+            uint32_t n = count[pass][digit];
+            count[pass][digit] = place;
+            place += n;
+        }
+        for (int64_t i = 0; i < s->V; i++)
+            s->spare[count[pass][rank_of(s->order[i].logit) >> pass * DIGIT_BITS & (DIGITS - 1)]++] = s->order[i];
+        Candidate *sorted = s->spare;
+        s->spare = s->order;
+        s->order = sorted;
+    }
 }
 
 static int32_t greedy(const float *logits, int64_t V) {
@@ -71,8 +98,7 @@ Status sampler_next(Sampler *s, const float *logits, int64_t position, int32_t *
         *token = greedy(logits, s->V);
         return OK;
     }
-    for (int64_t i = 0; i < s->V; i++) s->order[i] = (Candidate){.logit = logits[i], .id = (int32_t)i};
-    qsort(s->order, (size_t)s->V, sizeof *s->order, by_logit);
+    sort_tokens(s, logits);
     for (int64_t i = 0; i < s->V; i++)
         s->p[i] = exp(((double)s->order[i].logit - (double)s->order[0].logit) / s->options.temperature);
     int64_t n = cut(s, s->V);

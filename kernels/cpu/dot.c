@@ -190,11 +190,22 @@ CPU_INLINE void run_Q5_1(Sum *s, const uint8_t *row, int64_t b, const DotVector 
     add_run_with_min(s, &c, p, v, b, planes);
 }
 
+/* ((0+4)+(2+6)) + ((1+5)+(3+7)) */
+CPU_INLINE float add_eight(const Floats *v) {
+#if defined(__AVX2__)
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128((__m256)*v), _mm256_extractf128_ps((__m256)*v, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#else
+    float t[EIGHT];
+    memcpy(t, v, sizeof t);
+    return ((t[0] + t[4]) + (t[2] + t[6])) + ((t[1] + t[5]) + (t[3] + t[7]));
+#endif
+}
+
 CPU_INLINE float total(const Sum *even, const Sum *odd) {
     Floats sum = (even->scaled + odd->scaled) + (even->shifts + odd->shifts);
-    float t[EIGHT];
-    memcpy(t, &sum, sizeof t);
-    return ((t[0] + t[4]) + (t[2] + t[6])) + ((t[1] + t[5]) + (t[3] + t[7])) + (even->shift[1] + odd->shift[1]);
+    return add_eight(&sum) + (even->shift[1] + odd->shift[1]);
 }
 
 /* Even and odd blocks have sums of their own: one sum would wait for itself. */
@@ -208,8 +219,10 @@ CPU_INLINE float total(const Sum *even, const Sum *odd) {
     if (b < n / RUN) run_of(&even, row, b, v, planes);                                                                 \
     return total(&even, &odd);
 #define DOT_OF_RUNS(id)                                                                                                \
-    static float dot_##id##_1(const uint8_t *row, const DotVector *v, int64_t n) { BLOCKS(1, run_##id) }               \
-    static float dot_##id##_2(const uint8_t *row, const DotVector *v, int64_t n) { BLOCKS(2, run_##id) }
+    CPU_INLINE float row_##id##_1(const uint8_t *row, const DotVector *v, int64_t n){                                  \
+        BLOCKS(1, run_##id)} CPU_INLINE float row_##id##_2(const uint8_t *row, const DotVector *v, int64_t n) {        \
+        BLOCKS(2, run_##id)                                                                                            \
+    }
 DOT_OF_RUNS(Q8_0)
 DOT_OF_RUNS(Q4_0)
 DOT_OF_RUNS(Q4_1)
@@ -352,7 +365,7 @@ CPU_INLINE void block_Q6_K(Floats sum[2], const float *scales, const uint8_t *ro
 }
 
 #define DOT_OF_BLOCKS(id, per_block, planes)                                                                           \
-    static float dot_##id##_##planes(const uint8_t *row, const DotVector *v, int64_t n) {                              \
+    CPU_INLINE float row_##id##_##planes(const uint8_t *row, const DotVector *v, int64_t n) {                          \
         Sum even = {{0}, {0}, {0}}, odd = {{0}, {0}, {0}};                                                             \
         for (int64_t first = 0; first < n / id##_ELEMS; first += AHEAD) {                                              \
             int64_t blocks = n / id##_ELEMS - first < AHEAD ? n / id##_ELEMS - first : AHEAD;                          \
@@ -375,7 +388,7 @@ DOT_OF_BLOCKS(Q6_K, 2 * SUBS, 2)
 /* ---- formats without codes, in f32 ----------------------------------------------------------------------------------- */
 
 #define DOT_OF_FLOATS(id, size, load)                                                                                  \
-    static float dot_##id##_1(const uint8_t *row, const DotVector *v, int64_t n) {                                     \
+    CPU_INLINE float row_##id##_1(const uint8_t *row, const DotVector *v, int64_t n) {                                 \
         enum { CHAINS = 4 };                                                                                           \
         vf sum[CHAINS] = {{0}};                                                                                        \
         for (int64_t i = 0; i < n; i += RUN)                                                                           \
@@ -388,15 +401,33 @@ DOT_OF_BLOCKS(Q6_K, 2 * SUBS, 2)
 DOT_OF_FLOATS(F32, 4, vf_load_bytes)
 DOT_OF_FLOATS(F16, 2, vf_load_f16)
 DOT_OF_FLOATS(BF16, 2, vf_load_bf16)
-#define dot_F32_2 dot_F32_1
-#define dot_F16_2 dot_F16_1
-#define dot_BF16_2 dot_BF16_1
+#define row_F32_2 row_F32_1
+#define row_F16_2 row_F16_1
+#define row_BF16_2 row_BF16_1
 
 /* ---- the table ------------------------------------------------------------------------------------------------------- */
 
+/* Hardware foresees no more than a page, and a page of codes is soon used up; of floats it is not. Reading ahead never faults. */
+enum { AHEAD_BYTES = 4096, LINE = 64 };
+
+CPU_INLINE void prefetch_row(const uint8_t *row, int64_t row_bytes) {
+    for (int64_t byte = 0; byte < row_bytes; byte += LINE) __builtin_prefetch(row + AHEAD_BYTES + byte);
+}
+
+#define DOT_IN(id, block_elems, planes)                                                                                \
+    static void dot_##id##_##planes(float *y, const uint8_t *row, int64_t row_bytes, int64_t rows, const DotVector *v, \
+                                    int64_t n) {                                                                       \
+        for (int64_t i = 0; i < rows; i++, row += row_bytes) {                                                         \
+            if (block_elems > 1) prefetch_row(row, row_bytes);                                                         \
+            y[i] = row_##id##_##planes(row, v, n);                                                                     \
+        }                                                                                                              \
+    }
 #define QUANT(id, name, ggml_type, block_elems, block_bytes)                                                           \
-    static float dot_##id(const uint8_t *row, const DotVector *v, int64_t n) {                                         \
-        return v->planes == 2 ? dot_##id##_2(row, v, n) : dot_##id##_1(row, v, n);                                     \
+    DOT_IN(id, block_elems, 1)                                                                                         \
+    DOT_IN(id, block_elems, 2)                                                                                         \
+    static void dot_##id(float *y, const uint8_t *row, int64_t row_bytes, int64_t rows, const DotVector *v,            \
+                         int64_t n) {                                                                                  \
+        (v->planes == 2 ? dot_##id##_2 : dot_##id##_1)(y, row, row_bytes, rows, v, n);                                 \
     }
 #include "kernels/quant.def"
 

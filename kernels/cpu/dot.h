@@ -29,9 +29,9 @@ static inline int64_t dot_vector_floats(int64_t n) { return 2 * n + 4 * (n / DOT
 #define dot_vector CPU_NAME(dot_vector)
 DotVector dot_vector(float *memory, const void *src, int64_t n, DType dt);
 
-/* The product of the row's first n elements with v; n is a multiple of 32, and of the format's block. The order of the sum
- * depends on n alone for integers, and on the level for the others. */
-typedef float (*CpuDot)(const uint8_t *row, const DotVector *v, int64_t n);
+/* y[i] = the product of the first n elements of row i with v, of `rows` rows that begin row_bytes apart; n is a multiple of 32,
+ * and of the format's block. The order of a sum depends on n alone for integers, and on the level for the others. */
+typedef void (*CpuDot)(float *y, const uint8_t *row, int64_t row_bytes, int64_t rows, const DotVector *v, int64_t n);
 
 /* One per row of quant.def. */
 #define cpu_dots CPU_NAME(dots)

@@ -6,6 +6,7 @@
 #include "train/sampling.h"
 #include "train/schedule.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,36 @@ static void draw(const Sampling *o, int counts[4]) {
 static void near_count(int got, int want) {
     /* 6 sigma of a binomial of 6000 draws is at most 232 */
     if (abs(got - want) > 240) fail_msg("drawn %d times, expected about %d", got, want);
+}
+
+/* The likeliest token again and again, each taken away after its turn: descending logits, ties and zeros of both signs by id. */
+static void t_sampling_order(void **state) {
+    (void)state;
+    enum { V = 700 };
+    float logits[V];
+    Sampler *s;
+    Err e;
+    Arena *a = support_arena();
+    for (int i = 0; i < V; i++) {
+        int kind = i * 7919 % 11;
+        logits[i] = kind == 0   ? 0.0f
+                    : kind == 1 ? -0.0f
+                                : (float)((i * 7919) % 401 - 200) * (kind < 6 ? 0.125f : 1e-3f);
+    }
+    logits[3] = INFINITY;
+    logits[500] = FLT_MAX;
+    logits[600] = FLT_MIN / 4;
+    logits[601] = -FLT_MIN / 4;
+    ASSERT_OK(sampler_open(a, &(Sampling){.temperature = 1.0, .top_p = 1.0, .top_k = 1}, V, &s, &e), e);
+    for (int n = 0; n < V - 1; n++) {
+        int32_t best = 0, t;
+        for (int32_t i = 1; i < V; i++)
+            if (logits[i] > logits[best]) best = i;
+        ASSERT_OK(sampler_next(s, logits, n, &t, &e), e);
+        assert_int_equal(t, best);
+        logits[best] = -INFINITY;
+    }
+    arena_close(a);
 }
 
 static void t_sampling(void **state) {
@@ -153,6 +184,7 @@ static void t_rotary(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(t_schedules), cmocka_unit_test(t_sampling),
-                                       cmocka_unit_test(t_args), cmocka_unit_test(t_rotary)};
+                                       cmocka_unit_test(t_sampling_order), cmocka_unit_test(t_args),
+                                       cmocka_unit_test(t_rotary)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
