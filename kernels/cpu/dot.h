@@ -2,8 +2,8 @@
  *
  * A block's values are d * code + m. Codes are multiplied with the vector as integers, exactly, and scaled once per run of 32;
  * m * (the sum of the run) is taken from sums made once. For that the vector is cut into runs of fixed-point numbers with a
- * power of two as their scale. With one plane they have 15 bits and a sign: every bf16 value down to 2^-8 of the run's largest
- * is exact, below it the error is 2^-16 of the largest at most. With two planes they have 30 bits, more than f32 sums keep.
+ * power of two as their scale. With one plane they have 15 bits and a sign: every bf16 value down to 2^-7 of the run's largest
+ * is exact, below it the error is 2^-15 of the largest at most. With two planes they have 30 bits, more than f32 sums keep.
  * F16, BF16 and F32 weights are multiplied in f32. Nothing is rounded in between. */
 #ifndef LORAC_KERNELS_CPU_DOT_H
 #define LORAC_KERNELS_CPU_DOT_H
