@@ -48,6 +48,7 @@ def main():
     w.add_rope_freq_base(500000.0)
     w.add_layer_norm_rms_eps(1e-5)
     w.add_vocab_size(vocab)
+    w.add_tokenizer_model("none")  # llama.cpp wants to be told
     quantized = lambda name, rows, cols: w.add_tensor(name, matrix(rng, kind, rows, cols), raw_dtype=kind)
     ones = lambda name: w.add_tensor(name, numpy.ones(width, dtype=numpy.float32))
     quantized("token_embd.weight", vocab, width)
