@@ -23,4 +23,4 @@ need_packages() {
 }
 
 BUILD_PACKAGES=(gcc cmake ninja-build pkg-config libc6-dev libyaml-dev libhdf5-dev libyajl-dev libxxhash-dev libmd-dev
-    libpcre2-dev libutf8proc-dev zlib1g-dev libaec-dev)
+    libpcre2-dev libutf8proc-dev zlib1g-dev libzstd-dev libaec-dev)

@@ -34,7 +34,7 @@ typedef struct Parse {
     Arena *a, *work;
     const char *name, *text;
     size_t len;
-    int64_t first_line;
+    int64_t first_line, first_column;
     yajl_handle handle;
     jmp_buf no_memory;
     Open open[JSON_DEPTH_MAX];
@@ -60,7 +60,7 @@ const char *json_type_name(JsonType t) {
 
 /* "name:line:col: " of a byte offset in front of the message. */
 static Status fail_at(Parse *p, uint64_t offset, const char *message) {
-    int64_t line = p->first_line, col = 1;
+    int64_t line = p->first_line, col = p->first_column;
     if (offset > p->len) offset = p->len;
     for (uint64_t i = 0; i < offset; i++) {
         if (p->text[i] == '\n') {
@@ -343,7 +343,8 @@ static Status parse_guarded(Parse *p) {
     return parse_with(p);
 }
 
-static Status parse(Arena *a, const char *name, int64_t first_line, const char *text, size_t len, Json **out, Err *e) {
+static Status parse(Arena *a, const char *name, int64_t first_line, int64_t first_column, const char *text, size_t len,
+                    Json **out, Err *e) {
     Parse *p;
     Arena *work;
     TRY(arena_open(&work, "json", e));
@@ -358,6 +359,7 @@ static Status parse(Arena *a, const char *name, int64_t first_line, const char *
     p->text = text;
     p->len = len;
     p->first_line = first_line;
+    p->first_column = first_column;
     p->e = e;
     ArenaMark mark = arena_mark(a);
     st = parse_guarded(p);
@@ -374,11 +376,16 @@ static Status parse(Arena *a, const char *name, int64_t first_line, const char *
 }
 
 Status json_parse(Arena *a, const char *name, const char *text, size_t len, Json **out, Err *e) {
-    return parse(a, name, 1, text, len, out, e);
+    return parse(a, name, 1, 1, text, len, out, e);
 }
 
 Status json_parse_line(Arena *a, const char *name, int64_t line, const char *text, size_t len, Json **out, Err *e) {
-    return parse(a, name, line, text, len, out, e);
+    return parse(a, name, line, 1, text, len, out, e);
+}
+
+Status json_parse_at(Arena *a, const char *name, int64_t line, int64_t column, const char *text, size_t len, Json **out,
+                     Err *e) {
+    return parse(a, name, line, column, text, len, out, e);
 }
 
 Status json_read(Arena *a, const char *path, size_t max_bytes, Json **out, Err *e) {
@@ -389,7 +396,7 @@ Status json_read(Arena *a, const char *path, size_t max_bytes, Json **out, Err *
         st = err_set(e, ERR_FORMAT, __FILE__, __LINE__, "%s: is %zu bytes long, at most %zu are expected", path, m.size,
                      max_bytes);
     else
-        st = parse(a, path, 1, m.data == NULL ? "" : (const char *)m.data, m.size, out, e);
+        st = parse(a, path, 1, 1, m.data == NULL ? "" : (const char *)m.data, m.size, out, e);
     file_unmap(&m);
     return st;
 }

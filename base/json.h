@@ -41,6 +41,9 @@ Status json_parse(Arena *a, const char *name, const char *text, size_t len, Json
 /* Same, but messages start "name:LINE:COL" with LINE counted from first_line: for one line of a JSONL file. */
 Status json_parse_line(Arena *a, const char *name, int64_t first_line, const char *text, size_t len, Json **out,
                        Err *e);
+/* Same for text that begins at a column, from 1, of its line. */
+Status json_parse_at(Arena *a, const char *name, int64_t first_line, int64_t first_column, const char *text, size_t len,
+                     Json **out, Err *e);
 /* Reads and parses a file of at most max_bytes. */
 Status json_read(Arena *a, const char *path, size_t max_bytes, Json **out, Err *e);
 

@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 struct Batches {
     const Dataset *data;
@@ -239,9 +240,7 @@ void batches_row_place(Batches *b, int64_t step, int64_t row, char *text, size_t
     int32_t bin = b->order[start + row];
     int64_t others = b->packing.first[bin + 1] - b->packing.first[bin] - 1;
     const DataRow *r = &b->data->rows[b->packing.rows[b->packing.first[bin]]];
-    const char *path = b->data->paths[r->source];
-    if (others == 0)
-        snprintf(text, size, "%s:%lld", path, (long long)r->line);
-    else
-        snprintf(text, size, "%s:%lld (and %lld more rows in its bin)", path, (long long)r->line, (long long)others);
+    dataset_place(b->data, r, text, size);
+    size_t n = strlen(text);
+    if (others > 0) snprintf(text + n, size - n, " (and %lld more rows in its bin)", (long long)others);
 }

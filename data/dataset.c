@@ -2,6 +2,7 @@
  *
  * Rows are collected in arenas of their own and copied at exact size into the caller's at the end, so that growing arrays
  * leave nothing behind. */
+#include "data/files.h"
 #include "data/formats.h"
 #include "data/jsonl.h"
 
@@ -163,18 +164,20 @@ static Status read_lines(Loader *l, Jsonl *j, int32_t source, Err *e) {
         TRY(jsonl_parse(j, l->sink.scratch, &json, e));
         if (json == NULL) break;
         Status st = add_row(l, json, source, j->line, e);
+        char place[JSONL_PLACE_BYTES];
         if (st == ERR_CONFIG) return st; /* names its place in the config */
-        if (st != OK) return err_prefix(e, st, "%s:%lld", l->source->path, (long long)j->line);
+        if (st != OK) return err_prefix(e, st, "%s%s", l->source->path, jsonl_place(j, place));
         arena_reset(l->sink.scratch, mark);
     }
     if (l->n_rows == before) FAIL(e, ERR_DATA, "%s: there is no row in it", l->source->path);
     return OK;
 }
 
-static Status read_source(Loader *l, int32_t source, Err *e) {
+static Status read_source(Loader *l, int32_t source, int64_t *first_row, Err *e) {
     Jsonl j;
     l->type = NULL;
     TRY(jsonl_open(l->source->path, &j, e));
+    *first_row = j.array ? (int64_t)l->n_rows : -1;
     Status st = read_lines(l, &j, source, e);
     jsonl_close(&j);
     return st;
@@ -227,13 +230,42 @@ static Status copy_loaded(Arena *a, const Loader *l, Dataset *out, Err *e) {
     return OK;
 }
 
-static Status load_sources(Arena *a, Loader *l, const DataSource *sources, Dataset *out, Err *e) {
+/* The entries' files, each a source with its entry's columns. */
+static Status expand(Arena *a, const DataSource *entries, int n, DataSource **files, Dataset *out, Err *e) {
+    DataFiles *found;
+    size_t total = 0, at = 0;
+    TRY(ARENA_NEW(a, n, found, e));
+    for (int i = 0; i < n; i++) {
+        TRY(data_files(a, entries[i].path, &found[i], e));
+        total += found[i].n;
+    }
+    if (total > INT32_MAX) FAIL(e, ERR_DATA, "%s: too many files", entries[0].path);
+    out->n_sources = (int)total;
+    TRY(ARENA_NEW(a, total, *files, e));
+    TRY(ARENA_NEW(a, total, out->paths, e));
+    TRY(ARENA_NEW(a, total, out->types, e));
+    TRY(ARENA_NEW(a, total, out->left_out, e));
+    TRY(ARENA_NEW(a, total, out->first_row, e));
+    TRY(ARENA_NEW(a, total, out->ledger, e));
+    for (int i = 0; i < n; i++) {
+        char *text;
+        if (found[i].left_out != NULL) {
+            TRY(arena_printf(a, &text, e, "%s: %s", entries[i].path, found[i].left_out));
+            out->left_out[at] = text;
+        }
+        for (size_t k = 0; k < found[i].n; k++, at++) {
+            TRY(arena_strdup(a, found[i].paths[k], &text, e));
+            (*files)[at] = entries[i];
+            (*files)[at].path = out->paths[at] = text;
+        }
+    }
+    return OK;
+}
+
+static Status load_sources(Arena *a, Loader *l, const DataSource *files, Dataset *out, Err *e) {
     for (int i = 0; i < out->n_sources; i++) {
-        char *path;
-        l->source = &sources[i];
-        TRY(read_source(l, i, e));
-        TRY(arena_strdup(a, sources[i].path, &path, e));
-        out->paths[i] = path;
+        l->source = &files[i];
+        TRY(read_source(l, i, &out->first_row[i], e));
         out->types[i] = l->type->name;
     }
     return copy_loaded(a, l, out, e);
@@ -242,18 +274,17 @@ static Status load_sources(Arena *a, Loader *l, const DataSource *sources, Datas
 Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const DataContext *context, Dataset *out,
                     Err *e) {
     Loader l = {.sink = {.context = context}};
+    DataSource *files;
     CHECK(n_sources > 0, "a dataset without sources");
-    *out = (Dataset){.n_sources = n_sources};
-    TRY(ARENA_NEW(a, n_sources, out->paths, e));
-    TRY(ARENA_NEW(a, n_sources, out->types, e));
-    TRY(ARENA_NEW(a, n_sources, out->ledger, e));
+    *out = (Dataset){0};
+    TRY(expand(a, sources, n_sources, &files, out, e));
     Status st = arena_open(&l.sink.ids_arena, "token ids", e);
     if (st == OK) st = arena_open(&l.sink.trained_arena, "trained flags", e);
     if (st == OK) st = arena_open(&l.sink.labels_arena, "labels", e);
     if (st == OK) st = arena_open(&l.sink.label_rows_arena, "rows with labels", e);
     if (st == OK) st = arena_open(&l.sink.scratch, "row", e);
     if (st == OK) st = arena_open(&l.rows_arena, "rows", e);
-    if (st == OK) st = load_sources(a, &l, sources, out, e);
+    if (st == OK) st = load_sources(a, &l, files, out, e);
     arena_close(l.sink.ids_arena);
     arena_close(l.sink.trained_arena);
     arena_close(l.sink.labels_arena);

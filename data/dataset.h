@@ -1,4 +1,4 @@
-/* dataset.h: JSONL files as token ids, in memory once.
+/* dataset.h: data files (files.h, jsonl.h) as token ids, in memory once.
  *
  * A Dataset is a list of rows that point into one array of ids and one of trained flags; a subset (held-out split) shares
  * those arrays. trained[i] = 1 means that the label of position i is predicted from the ids before it in the row; the label
@@ -26,7 +26,7 @@ typedef enum Field {
 /* The default column name: "prompt", ... The config key is this with "field_" before it. */
 extern const char *const FIELD_NAMES[FIELD_COUNT];
 
-/* One file. */
+/* One entry of a config: a file, a folder or a pattern. */
 typedef struct DataSource {
     const char *path;
     const char *type;                /* a row of FORMATS, or NULL/"": found from the fields of its first row */
@@ -70,15 +70,18 @@ typedef struct Dataset {
     const int32_t *labels;      /* of the rows in label_rows; where a token is not trained, its id */
     const LabelRow *label_rows; /* (n_label_rows) by ascending start */
     int64_t n_label_rows;
-    int n_sources;
-    const char **paths; /* by source, as written */
+    int n_sources;      /* files; an entry that is a folder or a pattern gives one for each of its files */
+    const char **paths; /* by source, as written, or found in the folder or by the pattern */
     const char **types; /* by source: the row type used */
+    const char *
+        *left_out;      /* by source: "FOLDER: NAME, NAME" that are no data, at the first file of a folder; NULL else */
+    int64_t *first_row; /* by source: `number` of its first row where the file is an array, else -1; NULL: no arrays */
     Ledger *ledger;     /* by source; of the rows of this (sub)set */
 } Dataset;
 
 typedef enum ExcessStrategy { EXCESS_RAISE, EXCESS_DROP, EXCESS_TRUNCATE } ExcessStrategy;
 
-/* Reads all sources, in order. Rows keep their full length. */
+/* Reads all files of all entries, in order. Rows keep their full length. */
 Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const DataContext *context, Dataset *out,
                     Err *e);
 
@@ -87,11 +90,15 @@ Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const Da
  * train on is an error. val may be empty (n_rows 0). train and val share all's arrays. */
 Status dataset_split(Arena *a, const Dataset *all, double size, uint64_t seed, Dataset *train, Dataset *val, Err *e);
 
-/* Applies excess_length_strategy to rows longer than max_tokens: an error FILE:LINE, the row is left out, or its end is
- * cut off (a row with no trained token left is an error). `what` names the limit in the message ("sequence_len" or
+/* Applies excess_length_strategy to rows longer than max_tokens: an error that lists them (FILE:LINE: N tokens; the first 20
+ * and how many more), the row is left out, or its end is cut off (a row with no trained token left is an error). `what` names the limit in the message ("sequence_len" or
  * "the model's context"). Dropping every row is an error. */
 Status dataset_limit(Dataset *d, int64_t max_tokens, ExcessStrategy strategy, const char *what, Err *e);
 
+/* Where a row is: "FILE:LINE", in an array "FILE:LINE: element N". Long paths are cut. */
+const char *dataset_place(const Dataset *d, const DataRow *r, char *text, size_t size);
+/* Its number in its array, from 1; 0 in JSONL. */
+int64_t dataset_element(const Dataset *d, const DataRow *r);
 /* Tokens of the longest row; of all rows; trained tokens of all rows. */
 int64_t dataset_longest(const Dataset *d);
 int64_t dataset_tokens(const Dataset *d);
@@ -103,7 +110,7 @@ const int32_t *dataset_labels(const Dataset *d, const DataRow *r);
 int64_t dataset_free_labels(const Dataset *d, const DataRow *r);
 /* XXH3-128 over ids, flags, row lengths and the labels that are not ids: the same data whatever its files are called. */
 Status dataset_hash(Arena *scratch, const Dataset *d, Hash128 *out, Err *e);
-/* One line per source: rows and the token ledger. */
+/* One line per source: rows and the token ledger; and one for what was left out of a folder. */
 Status dataset_print_ledger(const Dataset *d, Buf *out, Err *e);
 /* "raise", "drop", "truncate" (a config value, already checked: CHECK). */
 ExcessStrategy excess_strategy(const char *name);

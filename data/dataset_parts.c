@@ -3,10 +3,13 @@
 #include "data/formats.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The draws of the held-out split are those of an epoch that no run reaches. */
 #define SPLIT_EPOCH UINT64_MAX
+
+enum { PLACE_BYTES = 1024 };
 
 /* Marks `n` of `total` rows: the first n of a Fisher-Yates shuffle that runs from the front. */
 static void mark_rows(int32_t *order, uint8_t *marked, int64_t total, int64_t n, uint64_t seed) {
@@ -57,6 +60,19 @@ Status dataset_split(Arena *a, const Dataset *all, double size, uint64_t seed, D
     return st;
 }
 
+int64_t dataset_element(const Dataset *d, const DataRow *r) {
+    int64_t first = d->first_row != NULL ? d->first_row[r->source] : -1;
+    return first < 0 ? 0 : r->number - first + 1;
+}
+
+const char *dataset_place(const Dataset *d, const DataRow *r, char *text, size_t size) {
+    int64_t element = dataset_element(d, r);
+    int n = snprintf(text, size, "%s:%lld", d->paths[r->source], (long long)r->line);
+    if (element > 0 && n > 0 && (size_t)n < size)
+        snprintf(text + n, size - (size_t)n, ": element %lld", (long long)element);
+    return text;
+}
+
 static int32_t trained_before(const Dataset *d, const DataRow *r, int64_t end) {
     int32_t n = 0;
     for (int64_t i = 0; i < end; i++) n += d->trained[r->start + i];
@@ -67,10 +83,11 @@ static int32_t trained_before(const Dataset *d, const DataRow *r, int64_t end) {
 static Status cut(const Dataset *d, DataRow *r, int64_t max_tokens, Err *e) {
     Ledger *g = &d->ledger[r->source];
     int32_t trained = trained_before(d, r, max_tokens);
+    char place[PLACE_BYTES];
     if (trained == 0)
         FAIL(e, ERR_DATA,
-             "%s:%lld: no trained token is left after cutting %d tokens to %lld; set excess_length_strategy to drop",
-             d->paths[r->source], (long long)r->line, r->length, (long long)max_tokens);
+             "%s: no trained token is left after cutting %d tokens to %lld; set excess_length_strategy to drop",
+             dataset_place(d, r, place, sizeof place), r->length, (long long)max_tokens);
     g->rows_cut++;
     g->dropped += r->length - max_tokens;
     r->length = (int32_t)max_tokens;
@@ -78,16 +95,41 @@ static Status cut(const Dataset *d, DataRow *r, int64_t max_tokens, Err *e) {
     return OK;
 }
 
-Status dataset_limit(Dataset *d, int64_t max_tokens, ExcessStrategy strategy, const char *what, Err *e) {
-    int64_t kept = 0;
+/* All rows that are too long in one message: the first LISTED_MAX with their place, as far as the message has room. */
+static Status too_long(const Dataset *d, int64_t max_tokens, const char *what, Err *e) {
+    enum { LISTED_MAX = 20 };
+    char list[ERR_MESSAGE_BYTES - 512], place[PLACE_BYTES];
     const char *advice = strcmp(what, "sequence_len") == 0
                              ? "raise sequence_len, or set excess_length_strategy to drop or truncate"
-                             : "held-out rows are never cut; shorten the row or leave it out";
+                             : "held-out rows are never cut; shorten the rows or leave them out";
+    int64_t rows = 0, listed = 0;
+    size_t at = 0;
+    bool room = true;
+    for (int64_t i = 0; i < d->n_rows; i++) {
+        const DataRow *r = &d->rows[i];
+        if (r->length <= max_tokens) continue;
+        rows++;
+        if (!room || listed == LISTED_MAX) continue;
+        int n = snprintf(list + at, sizeof list - at, "%s: %d tokens, ", dataset_place(d, r, place, sizeof place),
+                         r->length);
+        room = n > 0 && at + (size_t)n < sizeof list;
+        if (!room && listed > 0) continue;
+        at += room ? (size_t)n : strlen(list + at);
+        listed++;
+    }
+    list[at] = 0;
+    if (rows == listed)
+        FAIL(e, ERR_DATA, "%s%s more than %s %lld (the longest row has %lld); %s", list,
+             rows == 1 ? "which is" : "each", what, (long long)max_tokens, (long long)dataset_longest(d), advice);
+    FAIL(e, ERR_DATA, "%sand %lld more rows are longer than %s %lld (the longest row has %lld tokens); %s", list,
+         (long long)(rows - listed), what, (long long)max_tokens, (long long)dataset_longest(d), advice);
+}
+
+Status dataset_limit(Dataset *d, int64_t max_tokens, ExcessStrategy strategy, const char *what, Err *e) {
+    int64_t kept = 0;
+    if (strategy == EXCESS_RAISE) return dataset_longest(d) > max_tokens ? too_long(d, max_tokens, what, e) : OK;
     for (int64_t i = 0; i < d->n_rows; i++) {
         DataRow r = d->rows[i];
-        if (r.length > max_tokens && strategy == EXCESS_RAISE)
-            FAIL(e, ERR_DATA, "%s:%lld: a row of %d tokens, %s is %lld; %s", d->paths[r.source], (long long)r.line,
-                 r.length, what, (long long)max_tokens, advice);
         if (r.length > max_tokens && strategy == EXCESS_DROP) {
             d->ledger[r.source].rows_dropped++;
             d->ledger[r.source].dropped += r.length;
@@ -172,6 +214,8 @@ Status dataset_print_ledger(const Dataset *d, Buf *out, Err *e) {
         if (g->rows_dropped > 0) TRY(buf_printf(out, e, ", %lld rows left out", (long long)g->rows_dropped));
         if (g->rows_cut > 0) TRY(buf_printf(out, e, ", %lld rows cut", (long long)g->rows_cut));
         TRY(buf_putc(out, '\n', e));
+        if (d->left_out != NULL && d->left_out[s] != NULL)
+            TRY(buf_printf(out, e, "no data, left out: %s\n", d->left_out[s]));
     }
     return OK;
 }

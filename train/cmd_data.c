@@ -11,8 +11,8 @@ const char cmd_data_help[] =
     "       lorac data stats CONFIG.yaml [key=value ...]\n"
     "\n"
     "show   every training row in file order: its text with the trained tokens marked (by colour on a terminal, by [brackets]\n"
-    "       elsewhere); with --json one object a row: {\"dataset\",\"line\",\"text\",\"ids\",\"trained\"}. --row N: that row\n"
-    "       only, from 0 over all datasets.\n"
+    "       elsewhere); with --json one object a row: {\"dataset\",\"line\",\"text\",\"ids\",\"trained\"},\n"
+    "       and \"element\" in a JSON array. --row N: that row only, from 0 over all datasets.\n"
     "stats  the token ledger (read = trained + masked + dropped), bins and steps\n";
 
 static Status put_ints(Buf *b, const char *key, const int32_t *ids, const uint8_t *flags, int64_t n, Err *e) {
@@ -37,7 +37,9 @@ static Status show_json(Trainer *t, const Dataset *d, const DataRow *r, Err *e) 
     const char *path = d->paths[r->source];
     TRY(buf_puts(&b, "{\"dataset\":", e));
     TRY(json_put_string(&b, path, strlen(path), e));
-    TRY(buf_printf(&b, e, ",\"line\":%lld,\"text\":", (long long)r->line));
+    TRY(buf_printf(&b, e, ",\"line\":%lld", (long long)r->line));
+    if (dataset_element(d, r) > 0) TRY(buf_printf(&b, e, ",\"element\":%lld", (long long)dataset_element(d, r)));
+    TRY(buf_puts(&b, ",\"text\":", e));
     TRY(row_text(t, d->ids + r->start, r->length, &text, &len, e));
     TRY(json_put_string(&b, text, len, e));
     TRY(put_ints(&b, "ids", d->ids + r->start, NULL, r->length, e));
@@ -51,7 +53,8 @@ static Status show_text(Trainer *t, const Dataset *d, const DataRow *r, Err *e) 
     FILE *out = t->ctx->log.out;
     const char *on = t->ctx->log.color ? "\033[32m" : "[", *off = t->ctx->log.color ? "\033[0m" : "]";
     int64_t free_labels = dataset_free_labels(d, r);
-    fprintf(out, "%s:%lld  %d tokens, %d trained", d->paths[r->source], (long long)r->line, r->length, r->trained);
+    char place[1024];
+    fprintf(out, "%s  %d tokens, %d trained", dataset_place(d, r, place, sizeof place), r->length, r->trained);
     if (free_labels > 0) fprintf(out, " (%lld towards a label that is another id)", (long long)free_labels);
     fputc('\n', out);
     for (int64_t i = 0; i < r->length;) {

@@ -19,7 +19,7 @@ const char cmd_eval_help[] =
     "\n"
     "  --base M            GGUF file or model folder\n"
     "  --adapter DIR       PEFT adapter folder\n"
-    "  --data F            JSONL file\n"
+    "  --data F            data file (JSONL or a JSON array, plain, gzip or zstd), a folder of them, or a pattern\n"
     "  --type T            row type: prompt_completion, text, tokens (default: seen from the fields)\n"
     "  --field-prompt C, --field-completion C, --field-text C, --field-input-ids C, --field-labels C   column names\n"
     "  --compare           base and adapter side by side\n"
@@ -83,12 +83,23 @@ static TargetSet wanted_targets(const EvalJob *job) {
     return job->trained_only ? TARGETS_TRAINED_AND_IDS : TARGETS_ALL;
 }
 
+/* Which files a folder or a pattern gave. */
+static Status tell_files(EvalJob *job, const Dataset *d, Err *e) {
+    Buf b = {.arena = job->ctx->arena};
+    if (d->n_sources == 1 && d->left_out[0] == NULL) return OK;
+    TRY(dataset_print_ledger(d, &b, e));
+    b.data[b.len - 1] = 0;
+    log_note(&job->ctx->log, "%s", b.data);
+    return OK;
+}
+
 static Status load_set(EvalJob *job, const DataSource *source, const char *name, Err *e) {
     Dataset d;
     bool tokens = source->type != NULL && strcmp(source->type, "tokens") == 0;
     if (!tokens) TRY(tokenizer_load(job->ctx->arena, job->base, &job->tokenizer, e));
     DataContext dc = {.tokenizer = job->tokenizer, .vocab = job->session.base->config.vocab_size};
     TRY(dataset_load(job->ctx->arena, source, 1, &dc, &d, e));
+    TRY(tell_files(job, &d, e));
     return eval_set_open(job->ctx->arena, name, &d, job->session.base->config.max_positions, wanted_targets(job),
                          &job->sets[job->n_sets++], e);
 }

@@ -2,9 +2,9 @@
 #include "train/generate.h"
 #include "train/tokenizer_load.h"
 
-#include "base/file.h"
-#include "base/json.h"
 #include "base/signals.h"
+#include "data/files.h"
+#include "data/jsonl.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,7 +19,7 @@ const char cmd_generate_help[] =
     "  --base M            GGUF file or model folder\n"
     "  --adapter DIR       PEFT adapter folder\n"
     "  --prompt TEXT       the prompt; \\n stays as it is: use your shell's quoting for line breaks\n"
-    "  --data F            JSONL file: one answer a row, as JSON lines {\"row\",\"prompt\",\"text\",\"tokens\",\"stop\"}\n"
+    "  --data F            data file, folder or pattern: one answer a row, as JSON lines {\"row\",\"prompt\",\"text\",\"tokens\",\"stop\"}\n"
     "  --field-prompt C    column of the prompt (default: prompt)\n"
     "  --max-tokens N      at most N tokens (default 128)\n"
     "  --temperature X     0: greedy (default 0)\n"
@@ -47,7 +47,6 @@ typedef struct GenerateJob {
     Decoder decoder;
     Tokenizer *tokenizer;
     GenerateOptions options;
-    FileMap data;
 } GenerateJob;
 
 static Status print_bytes(void *ctx, const char *bytes, size_t n, Err *e) {
@@ -118,14 +117,10 @@ static Status one_prompt(GenerateJob *job, const char *prompt, size_t len, Err *
     return OK;
 }
 
-static Status one_row(GenerateJob *job, int64_t line, int64_t row, const char *text, size_t len, Err *e) {
-    const char *path = args_get(job->args, "--data"), *field = args_get(job->args, "--field-prompt");
-    Json *j;
+static Status one_row(GenerateJob *job, const char *what, int64_t row, const Json *j, Err *e) {
+    const char *field = args_get(job->args, "--field-prompt");
     JsonString prompt;
     Generated g;
-    char what[512];
-    TRY(json_parse_line(job->ctx->arena, path, line, text, len, &j, e));
-    snprintf(what, sizeof what, "%s:%lld", path, (long long)line);
     TRY(json_want_string(j, what, field == NULL ? "prompt" : field, &prompt, e));
     Status st = generate(&job->decoder, job->tokenizer, job->ctx->arena, prompt.s, prompt.len, &job->options, NULL,
                          NULL, &g, e);
@@ -134,18 +129,31 @@ static Status one_row(GenerateJob *job, int64_t line, int64_t row, const char *t
     return print_json(job, row, prompt.s, prompt.len, &g, e);
 }
 
-/* Every non-empty line of the file is a row. */
+static Status rows_of_file(GenerateJob *job, Jsonl *rows, int64_t *row, Err *e) {
+    Arena *a = job->ctx->arena;
+    for (;;) {
+        Json *j;
+        char place[JSONL_PLACE_BYTES], *what;
+        ArenaMark mark = arena_mark(a);
+        TRY(jsonl_parse(rows, a, &j, e));
+        if (j == NULL) return OK;
+        TRY(arena_printf(a, &what, e, "%s%s", rows->bytes.map.path, jsonl_place(rows, place)));
+        TRY(one_row(job, what, (*row)++, j, e));
+        arena_reset(a, mark);
+    }
+}
+
+/* Every row of every file that --data names. */
 static Status all_rows(GenerateJob *job, Err *e) {
-    int64_t line = 1, row = 0;
-    TRY(file_map(args_get(job->args, "--data"), &job->data, e));
-    const char *text = (const char *)job->data.data;
-    for (size_t at = 0; at < job->data.size; line++) {
-        const char *end = memchr(text + at, '\n', job->data.size - at);
-        size_t n = end == NULL ? job->data.size - at : (size_t)(end - text) - at;
-        ArenaMark mark = arena_mark(job->ctx->arena);
-        if (n > 0 && !(n == 1 && text[at] == '\r')) TRY(one_row(job, line, row++, text + at, n, e));
-        arena_reset(job->ctx->arena, mark);
-        at += n + 1;
+    DataFiles files;
+    int64_t row = 0;
+    TRY(data_files(job->ctx->arena, args_get(job->args, "--data"), &files, e));
+    for (size_t i = 0; i < files.n; i++) {
+        Jsonl rows;
+        TRY(jsonl_open(files.paths[i], &rows, e));
+        Status st = rows_of_file(job, &rows, &row, e);
+        jsonl_close(&rows);
+        TRY(st);
     }
     return OK;
 }
@@ -177,7 +185,6 @@ Status cmd_generate(Ctx *ctx, int argc, char **argv, Err *e) {
     if (st == OK && data != NULL) st = all_rows(&job, e);
     if (st == OK && prompt != NULL) st = one_prompt(&job, prompt, strlen(prompt), e);
     if (st == OK && prompt == NULL && data == NULL) st = prompt_from_stdin(&job, e);
-    file_unmap(&job.data);
     decoder_close(&job.decoder);
     tokenizer_close(job.tokenizer);
     session_close(&job.session);

@@ -3,6 +3,7 @@
 #include "checkpoints/adapter_peft.h"
 #include "checkpoints/base_model.h"
 #include "checkpoints/state_hdf5.h"
+#include "data/jsonl.h"
 #include "train/cmd.h"
 
 #include "base/file.h"
@@ -13,7 +14,7 @@ const char cmd_inspect_help[] =
     "usage: lorac inspect PATH [--tensors] [--full-hash]\n"
     "\n"
     "PATH is a GGUF file, a model folder (config.json and safetensors), a safetensors file, an adapter folder, a checkpoint\n"
-    "folder, or a JSONL file.\n"
+    "folder, or a data file (JSONL or a JSON array, plain or compressed).\n"
     "\n"
     "  --tensors    every tensor with type and shape\n"
     "  --full-hash  XXH3-128 over all bytes of a model (reads all of it)\n";
@@ -160,30 +161,36 @@ static Status inspect_state(const Inspect *in, Err *e) {
     return st;
 }
 
-/* Rows, and the keys of the first. */
-static Status inspect_jsonl(const Inspect *in, Err *e) {
-    FileMap m;
-    TRY(file_map(in->path, &m, e));
-    const char *text = (const char *)m.data;
-    size_t rows = 0, at = 0, first_length = 0;
-    Json *row = NULL;
-    Status st = OK;
-    while (at < m.size) {
-        const char *end = memchr(text + at, '\n', m.size - at);
-        size_t n = end == NULL ? m.size - at : (size_t)(end - text) - at;
-        if (rows == 0) first_length = n;
-        if (n > 0) rows++;
-        at += n + 1;
+static void print_members(FILE *out, const Json *row) {
+    for (uint32_t i = 0; row->type == JSON_OBJECT && i < row->n; i++)
+        fprintf(out, "%s %s (%s)", i == 0 ? "" : ",", row->list.keys[i].s, json_type_name(row->list.items[i].type));
+}
+
+/* Rows, and the members of the first. */
+static Status count_rows(const Inspect *in, Jsonl *j, Err *e) {
+    FILE *out = in->ctx->log.out;
+    const char *text, *packed = j->bytes.unpacker != NULL ? j->bytes.unpacker->name : NULL;
+    int64_t rows = 1;
+    size_t len;
+    Json *row;
+    TRY(jsonl_parse(j, in->ctx->arena, &row, e));
+    if (row == NULL) FAIL(e, ERR_FORMAT, "%s: there is no row in it", in->path);
+    for (;; rows++) {
+        TRY(jsonl_next(j, &text, &len, e));
+        if (text == NULL) break;
     }
-    st = json_parse_line(in->ctx->arena, in->path, 1, text == NULL ? "" : text, first_length, &row, e);
-    if (st == OK) {
-        fprintf(in->ctx->log.out, "%s: JSONL, %zu rows; the first has:", in->path, rows);
-        for (uint32_t i = 0; row->type == JSON_OBJECT && i < row->n; i++)
-            fprintf(in->ctx->log.out, "%s %s (%s)", i == 0 ? "" : ",", row->list.keys[i].s,
-                    json_type_name(row->list.items[i].type));
-        fputc('\n', in->ctx->log.out);
-    }
-    file_unmap(&m);
+    fprintf(out, "%s: %s%s%s%s, %lld rows; the first has:", in->path, j->array ? "a JSON array" : "JSONL",
+            packed != NULL ? " (" : "", packed != NULL ? packed : "", packed != NULL ? ")" : "", (long long)rows);
+    print_members(out, row);
+    fputc('\n', out);
+    return OK;
+}
+
+static Status inspect_rows(const Inspect *in, Err *e) {
+    Jsonl j;
+    TRY(jsonl_open(in->path, &j, e));
+    Status st = count_rows(in, &j, e);
+    jsonl_close(&j);
     return st;
 }
 
@@ -199,12 +206,13 @@ static Status inspect_file(const Inspect *in, Err *e) {
     TRY(file_map(in->path, &m, e));
     bool gguf = m.size >= 4 && memcmp(m.data, "GGUF", 4) == 0;
     bool safetensors = !gguf && m.size > 9 && m.data[8] == '{' && m.data[7] == 0 && m.data[6] == 0;
-    bool json = !gguf && !safetensors && m.size > 0 && m.data[0] == '{';
+    bool rows = !gguf && !safetensors && m.size > 0 &&
+                (m.data[0] == '{' || m.data[0] == '[' || bytes_compression(m.data, m.size) != NULL);
     file_unmap(&m);
     if (gguf) return inspect_model(in, e);
     if (safetensors) return inspect_safetensors(in, e);
-    if (json) return inspect_jsonl(in, e);
-    FAIL(e, ERR_FORMAT, "%s: is no GGUF, safetensors or JSONL file", in->path);
+    if (rows) return inspect_rows(in, e);
+    FAIL(e, ERR_FORMAT, "%s: is no GGUF, safetensors, JSONL or JSON array file", in->path);
 }
 
 Status cmd_inspect(Ctx *ctx, int argc, char **argv, Err *e) {

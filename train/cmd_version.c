@@ -15,7 +15,7 @@ Status cmd_version(Ctx *ctx, int argc, char **argv, Err *e) {
         fprintf(out, "cpu: level %s of", b.level);
         for (const char *const *l = backend_cpu_levels(); *l != NULL; l++)
             fprintf(out, " %s%s", *l, backend_cpu_has(*l) ? "" : " (not on this CPU)");
-        fputs("\nlibraries: yajl, xxHash, libmd, HDF5 (static), libyaml, PCRE2, utf8proc\n", out);
+        fputs("\nlibraries: yajl, xxHash, libmd, HDF5 (static), libyaml, PCRE2, utf8proc, zlib, zstd\n", out);
     }
     pool_close(pool);
     return st;

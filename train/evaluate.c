@@ -59,11 +59,12 @@ static Status deliver(Evaluator *ev, const EvalSet *set, EvalRowSink sink, void 
             out->tokens++;
         }
         const DataRow *row = &set->data.rows[v->doc_row[d]];
+        char place[1024];
         if (!isfinite(out->nll))
             FAIL(e, ERR_DATA,
-                 "%s:%lld: the loss of this row is not finite: the adapter has diverged (lower learning_rate) or the "
+                 "%s: the loss of this row is not finite: the adapter has diverged (lower learning_rate) or the "
                  "base's weights are damaged",
-                 set->data.paths[row->source], (long long)row->line);
+                 dataset_place(&set->data, row, place, sizeof place));
         out->rows++;
         if (sink != NULL) TRY(sink(ctx, row, v->ids + begin, ev->row, n, e));
     }

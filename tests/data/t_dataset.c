@@ -106,7 +106,11 @@ static void bad_rows_are_named(void **state) {
     } cases[] = {
         {"", "rows.jsonl: there is no row in it"},
         {"\n\n", "there is no row in it"},
-        {"[1, 2]\n", "rows.jsonl:1: got a list, expected an object"},
+        {"[1, 2]\n", "rows.jsonl:1: element 1: got an integer, expected an object"},
+        {"[\n{\"input_ids\": [1, 2], \"labels\": [1, 2]}, {}]\n",
+         "rows.jsonl:2: element 2: field 'input_ids' is missing"},
+        {"[]", "rows.jsonl: there is no row in it"},
+        {"{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n[1]\n", "rows.jsonl:2: got a list, expected an object"},
         {"{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n3\n", "rows.jsonl:2: got an integer"},
         {"{}\n", "rows.jsonl:1: field 'input_ids' is missing (fields here: none); field_input_ids names the column"},
         {"{\"input_ids\": [1, 2], \"text\": \"a\"}\n", "field 'labels' is missing (fields here: input_ids, text)"},
@@ -241,9 +245,10 @@ static void limits(void **state) {
     Dataset d;
     make(14, &d); /* lengths 2 3 4 5 6 7 8, twice */
     int64_t read = d.ledger[0].read;
-    ASSERT_FAILS(
-        dataset_limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
-        "rows.jsonl:7: a row of 8 tokens, sequence_len is 7; raise sequence_len, or set excess_length_strategy");
+    ASSERT_FAILS(dataset_limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA, "rows.jsonl:7: 8 tokens, ");
+    assert_non_null(strstr(e.message, "rows.jsonl:14: 8 tokens, each more than sequence_len 7 (the longest row has 8); "
+                                      "raise sequence_len, or set excess_length_strategy to drop or truncate"));
+    assert_null(strstr(e.message, "rows.jsonl:6:"));
     ASSERT_FAILS(dataset_limit(&d, 7, EXCESS_RAISE, "the model's context", &e), e, ERR_DATA, "never cut");
     ASSERT_OK(dataset_limit(&d, 8, EXCESS_RAISE, "sequence_len", &e), e);
     assert_int_equal(d.n_rows, 14);
@@ -268,6 +273,33 @@ static void limits(void **state) {
     ASSERT_OK(dataset_print_ledger(&d, &b, &e), e);
     assert_non_null(
         strstr(b.data, "(tokens): 10 rows, 70 tokens read = 30 trained + 10 masked + 30 dropped, 4 rows left out\n"));
+}
+
+/* Twenty rows that are too long stand in the message, fewer where their paths are long, and how many more there are. */
+static void long_rows_are_listed(void **state) {
+    (void)state;
+    Err e = {0};
+    Dataset d;
+    make(7 * 19 + 6, &d);
+    ASSERT_FAILS(dataset_limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
+                 "rows.jsonl:133: 8 tokens, each more");
+    make(7 * 40, &d);
+    ASSERT_FAILS(
+        dataset_limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
+        "rows.jsonl:140: 8 tokens, and 20 more rows are longer than sequence_len 7 (the longest row has 8 tokens)");
+    ASSERT_FAILS(dataset_limit(&d, 6, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
+                 "and 60 more rows are longer than");
+    char far[701];
+    memset(far, 'x', sizeof far - 1);
+    far[sizeof far - 1] = 0;
+    for (int i = 100; i < 700; i += 100) far[i] = '/';
+    d.paths[0] = far;
+    ASSERT_FAILS(dataset_limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
+                 "x:14: 8 tokens, and 38 more rows are longer than sequence_len 7");
+    assert_non_null(strstr(e.message, "drop or truncate"));
+    ASSERT_OK(load("{\"input_ids\": [1, 2, 3, 4], \"labels\": [1, 2, 3, 4]}\n", &d, &e), e);
+    ASSERT_FAILS(dataset_limit(&d, 3, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
+                 "rows.jsonl:1: 4 tokens, which is more than sequence_len 3 (the longest row has 4); raise");
 }
 
 static void a_cut_row_needs_a_trained_token(void **state) {
@@ -368,6 +400,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(split_is_a_function_of_the_seed, setup, teardown),
         cmocka_unit_test_setup_teardown(split_is_even, setup, teardown),
         cmocka_unit_test_setup_teardown(limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_rows_are_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cut_row_needs_a_trained_token, setup, teardown),
         cmocka_unit_test_setup_teardown(several_sources, setup, teardown),
         cmocka_unit_test_setup_teardown(hash_sees_the_data_alone, setup, teardown),
