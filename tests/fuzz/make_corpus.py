@@ -5,6 +5,7 @@ Run from anywhere: python3 tests/fuzz/make_corpus.py. What it writes is committe
 inputs that once failed; they are kept by hand and not touched here. Nothing comes from outside: everything is written
 below, the configs of configs/, or a keyword list read from our own sources.
 """
+import gzip
 import json
 import pathlib
 import re
@@ -90,6 +91,10 @@ seeds("jsonl", {
     "many": "".join('{"input_ids": [%d, %d, 3], "labels": [-100, %d, 3]}\n' % (i, i + 1, i + 1) for i in range(1, 30)),
     "bad": '{"text": "a"}\n{"text": 1}\n',
     "both": '{"text": "a", "prompt": "b", "completion": "c"}\n',
+    "array": '[\n {"text": "a ]} \\" b"}, {"text": "c", "x": [[], {"y": 1}]}\n]\n',
+    "gzip": gzip.compress(b'{"text": "a"}\n{"text": "b"}\n', mtime=0) + gzip.compress(b'{"text": "c"}', mtime=0),
+    # a frame of one block as it is and one of a byte 300 times, then one that is skipped
+    "zstd": b'\x28\xb5\x2f\xfd\0\x38\x70\0\0{"text": "a"}\n\x63\x09\0 ' + b"\x50\x2a\x4d\x18\2\0\0\0ab",
 })
 words("jsonl", JSON_WORDS + [f'"{n}":' for n in names] + ["\n", "\r\n", "-100", "1023", "1024", '"input_ids": [1, 2], "labels": [1, 2]',
                                                          "<|im_end|>", "<|im_start|>", "<|endoftext|>"])
