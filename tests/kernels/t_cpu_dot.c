@@ -41,6 +41,8 @@ static void fill(Run *r, void *x, int64_t n, DType dt, Kind kind) {
     for (int64_t i = 0; i < n; i++) {
         float v = (float)(random_below(r, 20001) - 10000) * 1e-4f * SIZE[kind];
         if (kind == OUTLIERS && random_below(r, 40) == 0) v *= 3000.0f;
+        if (kind == OUTLIERS && i % DOT_RUN == 7)
+            v = v < 0.0f ? -0x1.fffffep12f : 0x1.fffffep12f; /* rounds up to a power of two */
         put(x, i, v, dt);
     }
 }
