@@ -188,7 +188,10 @@ static Status read_source(Loader *l, int32_t source, int64_t *first_row, Err *e)
 void dataset_count(Dataset *d) {
     for (int s = 0; s < d->n_sources; s++) {
         Ledger *g = &d->ledger[s];
-        *g = (Ledger){.rows_dropped = g->rows_dropped, .rows_cut = g->rows_cut, .dropped = g->dropped};
+        *g = (Ledger){.rows_dropped = g->rows_dropped,
+                      .rows_cut = g->rows_cut,
+                      .duplicates = g->duplicates,
+                      .dropped = g->dropped};
     }
     for (int64_t i = 0; i < d->n_rows; i++) {
         Ledger *g = &d->ledger[d->rows[i].source];

@@ -56,9 +56,9 @@ typedef struct LabelRow {
 } LabelRow;
 
 /* Token ledger (P9): read = trained + masked + dropped. Dropped tokens are those of rows that excess_length_strategy
- * dropped and the ends it cut off. */
+ * dropped, the ends it cut off, and duplicates that dedupe left out. */
 typedef struct Ledger {
-    int64_t rows, rows_dropped, rows_cut;
+    int64_t rows, rows_dropped, rows_cut, duplicates; /* left out for their length, cut, left out as duplicates */
     int64_t read, trained, masked, dropped;
 } Ledger;
 
@@ -86,8 +86,9 @@ Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const Da
                     Err *e);
 
 /* Splits off a held-out set. size 0: none; 1 or more: that many rows; a fraction below 1: that share of the rows, rounded
- * up. Which rows is a function of (seed, number of rows); both parts keep file order. A size that leaves no row to
- * train on is an error. val may be empty (n_rows 0). train and val share all's arrays. */
+ * up. Which rows is a function of (seed, number of rows) and of which rows are equal; both parts keep file order. Exact
+ * duplicates (duplicates.h) stay together on one side: the held-out set then has at most that many rows. A size that
+ * leaves no row to train on, or none to hold out, is an error. val may be empty (n_rows 0). train and val share all's arrays. */
 Status dataset_split(Arena *a, const Dataset *all, double size, uint64_t seed, Dataset *train, Dataset *val, Err *e);
 
 /* Applies excess_length_strategy to rows longer than max_tokens: an error that lists them (FILE:LINE: N tokens; the first 20

@@ -1,5 +1,6 @@
 /* dataset_parts.c: subsets, limits, sums of a loaded dataset. See dataset.h. */
 #include "base/rng.h"
+#include "data/duplicates.h"
 #include "data/formats.h"
 
 #include <math.h>
@@ -11,28 +12,64 @@
 
 enum { PLACE_BYTES = 1024 };
 
-/* Marks `n` of `total` rows: the first n of a Fisher-Yates shuffle that runs from the front. */
-static void mark_rows(int32_t *order, uint8_t *marked, int64_t total, int64_t n, uint64_t seed) {
-    uint64_t key = rng_mix(rng_mix(seed, RNG_SHUFFLE), SPLIT_EPOCH);
-    for (int64_t i = 0; i < total; i++) order[i] = (int32_t)i;
+/* Equal rows as one group: members (n) lists the rows of group g at begin[g] .. begin[g+1], groups by their first row. */
+typedef struct Groups {
+    int32_t *begin, *members, *order;
+    int64_t n;
+} Groups;
+
+static Status group_rows(Arena *work, const Dataset *d, Groups *g, Err *e) {
+    int32_t *first, *group, *at;
+    int64_t copies, n = d->n_rows;
+    *g = (Groups){0};
+    TRY(ARENA_NEW(work, n, first, e));
+    TRY(ARENA_NEW(work, n, group, e));
+    TRY(duplicates_exact(d, first, &copies, e));
+    TRY(ARENA_NEW(work, n - copies + 1, g->begin, e));
+    TRY(ARENA_NEW(work, n - copies, g->order, e));
+    TRY(ARENA_NEW(work, n - copies, at, e));
+    TRY(ARENA_NEW(work, n, g->members, e));
     for (int64_t i = 0; i < n; i++) {
-        Philox p = philox4x32(key, (uint64_t)i, 0);
-        uint64_t draw = (uint64_t)p.v[0] << 32 | p.v[1];
-        int64_t j = i + (int64_t)(draw % (uint64_t)(total - i));
-        int32_t row = order[j];
-        order[j] = order[i];
-        order[i] = row;
-        marked[row] = 1;
+        group[i] = first[i] == i ? (int32_t)g->n++ : group[first[i]];
+        g->begin[group[i] + 1]++;
     }
+    for (int64_t k = 0; k < g->n; k++) {
+        g->begin[k + 1] += g->begin[k];
+        at[k] = g->begin[k];
+        g->order[k] = (int32_t)k;
+    }
+    for (int64_t i = 0; i < n; i++) g->members[at[group[i]]++] = (int32_t)i;
+    return OK;
 }
 
-/* The rows of `all` whose mark is `want`, with a ledger of their own. */
+/* Marks at most `most` rows, whole groups: those of a Fisher-Yates shuffle that runs from the front, but for groups that do
+ * not fit any more. Gives how many rows were marked. */
+static int64_t mark_rows(Groups *g, uint8_t *marked, int64_t most, uint64_t seed) {
+    uint64_t key = rng_mix(rng_mix(seed, RNG_SHUFFLE), SPLIT_EPOCH);
+    int64_t n = 0;
+    for (int64_t i = 0; i < g->n && n < most; i++) {
+        Philox p = philox4x32(key, (uint64_t)i, 0);
+        uint64_t draw = (uint64_t)p.v[0] << 32 | p.v[1];
+        int64_t j = i + (int64_t)(draw % (uint64_t)(g->n - i));
+        int32_t group = g->order[j];
+        g->order[j] = g->order[i];
+        g->order[i] = group;
+        int64_t rows = g->begin[group + 1] - g->begin[group];
+        if (n + rows > most) continue;
+        for (int32_t k = g->begin[group]; k < g->begin[group + 1]; k++) marked[g->members[k]] = 1;
+        n += rows;
+    }
+    return n;
+}
+
+/* The rows of `all` whose mark is `want`, with a ledger of their own; what was dropped before is in that of the unmarked. */
 static Status subset(Arena *a, const Dataset *all, const uint8_t *marked, uint8_t want, int64_t n, Dataset *out,
                      Err *e) {
     *out = *all;
     out->n_rows = 0;
     TRY(ARENA_NEW(a, n, out->rows, e));
     TRY(ARENA_NEW(a, all->n_sources, out->ledger, e));
+    if (want == 0) memcpy(out->ledger, all->ledger, (size_t)all->n_sources * sizeof *out->ledger);
     for (int64_t i = 0; i < all->n_rows; i++) {
         if (marked[i] == want) out->rows[out->n_rows++] = all->rows[i];
     }
@@ -40,22 +77,30 @@ static Status subset(Arena *a, const Dataset *all, const uint8_t *marked, uint8_
     return OK;
 }
 
+static Status split(Arena *a, Arena *work, const Dataset *all, int64_t most, uint64_t seed, Dataset *train,
+                    Dataset *val, Err *e) {
+    Groups groups = {0};
+    uint8_t *marked;
+    TRY(ARENA_NEW(work, all->n_rows, marked, e));
+    if (most > 0) TRY(group_rows(work, all, &groups, e));
+    int64_t n = mark_rows(&groups, marked, most, seed);
+    if (n == 0 && most > 0)
+        FAIL(
+            e, ERR_CONFIG,
+            "val_set_size: no %lld rows can be held out: every row has more duplicates than that, which stay together; set "
+            "dedupe: true",
+            (long long)most);
+    TRY(subset(a, all, marked, 0, all->n_rows - n, train, e));
+    return subset(a, all, marked, 1, n, val, e);
+}
+
 Status dataset_split(Arena *a, const Dataset *all, double size, uint64_t seed, Dataset *train, Dataset *val, Err *e) {
     Arena *work;
-    int32_t *order;
-    uint8_t *marked;
     double held = size < 1.0 ? ceil(size * (double)all->n_rows) : size;
     if (held >= (double)all->n_rows)
         FAIL(e, ERR_CONFIG, "val_set_size: %g leaves no row to train on, of %lld", size, (long long)all->n_rows);
-    int64_t n = (int64_t)held;
     TRY(arena_open(&work, "split", e));
-    Status st = ARENA_NEW(work, all->n_rows, order, e);
-    if (st == OK) st = ARENA_NEW(work, all->n_rows, marked, e);
-    if (st == OK) {
-        mark_rows(order, marked, all->n_rows, n, seed);
-        st = subset(a, all, marked, 0, all->n_rows - n, train, e);
-    }
-    if (st == OK) st = subset(a, all, marked, 1, n, val, e);
+    Status st = split(a, work, all, (int64_t)held, seed, train, val, e);
     arena_close(work);
     return st;
 }
@@ -212,6 +257,7 @@ Status dataset_print_ledger(const Dataset *d, Buf *out, Err *e) {
                        d->paths[s], d->types[s], (long long)g->rows, (long long)g->read, (long long)g->trained,
                        (long long)g->masked, (long long)g->dropped));
         if (g->rows_dropped > 0) TRY(buf_printf(out, e, ", %lld rows left out", (long long)g->rows_dropped));
+        if (g->duplicates > 0) TRY(buf_printf(out, e, ", %lld duplicates left out", (long long)g->duplicates));
         if (g->rows_cut > 0) TRY(buf_printf(out, e, ", %lld rows cut", (long long)g->rows_cut));
         TRY(buf_putc(out, '\n', e));
         if (d->left_out != NULL && d->left_out[s] != NULL)

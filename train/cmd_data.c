@@ -1,5 +1,5 @@
 /* cmd_data.c: lorac data: what a config's rows become. */
-#include "train/trainer.h"
+#include "train/data_commands.h"
 
 #include "base/json.h"
 #include "train/tokenizer_load.h"
@@ -8,12 +8,13 @@
 
 const char cmd_data_help[] =
     "usage: lorac data show CONFIG.yaml [key=value ...] [--json] [--row N]\n"
-    "       lorac data stats CONFIG.yaml [key=value ...]\n"
+    "       lorac data stats CONFIG.yaml [key=value ...] [--json]\n"
     "\n"
     "show   every training row in file order: its text with the trained tokens marked (by colour on a terminal, by [brackets]\n"
     "       elsewhere); with --json one object a row: {\"dataset\",\"line\",\"text\",\"ids\",\"trained\"},\n"
     "       and \"element\" in a JSON array. --row N: that row only, from 0 over all datasets.\n"
-    "stats  the token ledger (read = trained + masked + dropped), bins and steps\n";
+    "stats  the token ledger (read = trained + masked + dropped), the rows' lengths, duplicates, bins and steps; with --json one\n"
+    "       object\n";
 
 static Status put_ints(Buf *b, const char *key, const int32_t *ids, const uint8_t *flags, int64_t n, Err *e) {
     TRY(buf_printf(b, e, ",\"%s\":[", key));
@@ -89,22 +90,6 @@ static Status show(Trainer *t, const Args *args, Err *e) {
     return OK;
 }
 
-static Status stats(Trainer *t, Err *e) {
-    Buf b = {.arena = t->save};
-    TRY(dataset_print_ledger(&t->train, &b, e));
-    fputs(b.data, t->ctx->log.out);
-    for (int64_t i = 0; i < t->n_sets; i++) {
-        buf_clear(&b);
-        TRY(dataset_print_ledger(&t->sets[i].data, &b, e));
-        fprintf(t->ctx->log.out, "held out: %s", b.data);
-    }
-    fprintf(t->ctx->log.out,
-            "%lld bins of at most %lld tokens, %lld steps an epoch, %lld steps; longest row %lld tokens\n",
-            (long long)batches_bins(t->batches), (long long)config_int(t->config, "sequence_len"),
-            (long long)batches_steps_per_epoch(t->batches), (long long)t->steps, (long long)dataset_longest(&t->train));
-    return OK;
-}
-
 static Status run(Ctx *ctx, const Args *args, bool is_show, Trainer *t, Err *e) {
     Config *config;
     Args file = *args;
@@ -118,7 +103,7 @@ static Status run(Ctx *ctx, const Args *args, bool is_show, Trainer *t, Err *e) 
         if (st == ERR_OOM) *e = none;
         if (st == ERR_OOM) return st;
     }
-    return is_show ? show(t, args, e) : stats(t, e);
+    return is_show ? show(t, args, e) : data_stats(t, args, e);
 }
 
 Status cmd_data(Ctx *ctx, int argc, char **argv, Err *e) {

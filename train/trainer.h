@@ -16,6 +16,13 @@ typedef struct MemoryPlan {
     uint64_t weights, state, activations, scratch, host, save, peak, mapped;
 } MemoryPlan;
 
+/* Duplicates among the rows of `datasets` as read, for lorac data stats. */
+typedef struct DataCounts {
+    bool wanted;
+    int64_t rows;
+    int64_t exact, text; /* rows that equal an earlier one (duplicates.h); text -1: there is no tokenizer */
+} DataCounts;
+
 typedef struct Trainer {
     Ctx *ctx;
     Config *config;
@@ -25,6 +32,7 @@ typedef struct Trainer {
     Adapter *adapter;
     struct Tokenizer *tokenizer; /* NULL when every dataset holds token ids */
     Dataset train;
+    DataCounts counts;
     EvalResult *results; /* by set */
     EvalSet *sets;       /* held-out sets; the first decides which adapter is best */
     int64_t n_sets;

@@ -1,6 +1,7 @@
 /* trainer_data.c: from the config's datasets to batches. */
 #include "train/trainer.h"
 
+#include "data/duplicates.h"
 #include "train/tokenizer_load.h"
 
 #include <stdio.h>
@@ -36,6 +37,36 @@ static Status add_set(Trainer *t, const char *name, Dataset *d, Err *e) {
                          &t->sets[t->n_sets++], e);
 }
 
+static Status count_duplicates(const Dataset *d, const Tokenizer *tokenizer, DataCounts *out, Err *e) {
+    Arena *work;
+    int32_t *first;
+    TRY(arena_open(&work, "duplicates", e));
+    out->rows = d->n_rows;
+    out->text = -1;
+    Status st = ARENA_NEW(work, d->n_rows, first, e);
+    if (st == OK) st = duplicates_exact(d, first, &out->exact, e);
+    if (st == OK && tokenizer != NULL) st = duplicates_text(d, tokenizer, first, &out->text, e);
+    arena_close(work);
+    return st;
+}
+
+/* Held-out rows that are trained on measure nothing. */
+static Status warn_overlap(Trainer *t, const Dataset *tests, Err *e) {
+    enum { PLACE_BYTES = 512 };
+    Overlap o;
+    char test[PLACE_BYTES], train[PLACE_BYTES];
+    TRY(duplicates_between(&t->train, tests, &o, e));
+    if (o.rows == 0) return OK;
+    log_warn(
+        &t->ctx->log,
+        "%lld of %lld held-out rows of %s are in datasets too (first: %s is %s); the held-out loss will look better "
+        "than it is",
+        (long long)o.rows, (long long)tests->n_rows, tests->paths[0],
+        dataset_place(tests, &tests->rows[o.test_row], test, sizeof test),
+        dataset_place(&t->train, &t->train.rows[o.train_row], train, sizeof train));
+    return OK;
+}
+
 /* Each entry of test_datasets is a set of its own, named by its path. */
 static Status open_sets(Trainer *t, Dataset *held_out, const DataSource *tests, int n_tests, const DataContext *dc,
                         Err *e) {
@@ -45,6 +76,7 @@ static Status open_sets(Trainer *t, Dataset *held_out, const DataSource *tests, 
     for (int i = 0; i < n_tests; i++) {
         Dataset d;
         TRY(dataset_load(t->host, &tests[i], 1, dc, &d, e));
+        TRY(warn_overlap(t, &d, e));
         TRY(add_set(t, tests[i].path, &d, e));
     }
     return OK;
@@ -75,11 +107,13 @@ Status trainer_data(Trainer *t, bool rows_only, Err *e) {
         t->train = all;
         return OK;
     }
+    if (t->counts.wanted) TRY(count_duplicates(&all, t->tokenizer, &t->counts, e));
+    if (config_bool(c, "dedupe")) TRY(dataset_dedupe(&all, e));
     TRY(dataset_split(a, &all, config_real(c, "val_set_size"), (uint64_t)config_int(c, "seed"), &t->train, &held_out,
                       e));
+    TRY(open_sets(t, &held_out, tests, n_tests, &dc, e));
     TRY(dataset_limit(&t->train, config_int(c, "sequence_len"),
                       excess_strategy(config_string(c, "excess_length_strategy")), "sequence_len", e));
-    TRY(open_sets(t, &held_out, tests, n_tests, &dc, e));
     BatchesOptions o = {.sequence_len = config_int(c, "sequence_len"),
                         .micro_batch_size = config_int(c, "micro_batch_size"),
                         .gradient_accumulation_steps = config_int(c, "gradient_accumulation_steps"),

@@ -132,6 +132,7 @@ static Status open_session(Ctx *ctx, Config *config, Trainer *t, Err *e) {
 
 Status trainer_open_data(Ctx *ctx, Config *config, bool batches, Trainer *t, Err *e) {
     TRY(open_session(ctx, config, t, e));
+    t->counts.wanted = batches;
     return trainer_data(t, !batches, e);
 }
 

@@ -1,0 +1,10 @@
+/* data_commands.h: the parts of lorac data that have a file of their own. */
+#ifndef LORAC_TRAIN_DATA_COMMANDS_H
+#define LORAC_TRAIN_DATA_COMMANDS_H
+
+#include "train/trainer.h"
+
+/* What the rows of an open trainer's data are like: ledger, lengths, duplicates, packing. With --json one object. */
+Status data_stats(Trainer *t, const Args *args, Err *e);
+
+#endif
