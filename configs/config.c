@@ -27,6 +27,8 @@ const int CONFIG_KEY_COUNT = KEY_ID_COUNT;
 
 const DatasetFieldRow DATASET_FIELDS[DATASET_FIELD_COUNT] = {
 #define DATASET_KEY(key, meaning) {.name = #key, .help = (meaning)},
+#define DATASET_NUMBER(key, low, high, is_whole, meaning)                                                              \
+    {.name = #key, .help = (meaning), .number = true, .whole = (is_whole) != 0, .above = (low), .max = (high)},
 #include "configs/schema.def"
 };
 
@@ -175,6 +177,13 @@ const char *config_dataset(const Config *c, const char *list, int64_t i, const c
     int index;
     const DatasetEntry *entry = entry_of(c, list, i, field, &index);
     return entry->fields[index];
+}
+
+double config_dataset_number(const Config *c, const char *list, int64_t i, const char *field, double absent) {
+    int index;
+    const DatasetEntry *entry = entry_of(c, list, i, field, &index);
+    CHECK(DATASET_FIELDS[index].number, "dataset field %s is no number", field);
+    return entry->fields[index] != NULL ? entry->numbers[index] : absent;
 }
 
 /* Text of a place is made when it is asked for; without memory for it the bare file name has to do. */

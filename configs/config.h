@@ -32,6 +32,8 @@ int64_t config_interval(const Config *c, const char *key, int64_t total_steps);
  * always given). Fields: the DATASET_KEY rows of schema.def (CHECK). */
 int64_t config_datasets(const Config *c, const char *list);
 const char *config_dataset(const Config *c, const char *list, int64_t i, const char *field);
+/* The same for fields that are numbers (DATASET_NUMBER); `absent` where it was not given. */
+double config_dataset_number(const Config *c, const char *list, int64_t i, const char *field, double absent);
 /* Where a field was given (like config_where), for DataSource.where; of the entry when the field was not given. */
 Status config_dataset_where(const Config *c, const char *list, int64_t i, const char *field, const char **out, Err *e);
 

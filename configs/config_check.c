@@ -26,6 +26,25 @@ static Status check_datasets(const Config *c, KeyId id, Err *e) {
     return OK;
 }
 
+/* How often rows are taken is about training; weight and repeat say the same thing. */
+static Status check_mixing(const Config *c, Err *e) {
+    const Value *train = &c->values[KEY_ID_datasets], *test = &c->values[KEY_ID_test_datasets];
+    for (int64_t i = 0; i < train->n; i++) {
+        const DatasetEntry *d = &train->datasets[i];
+        if (d->fields[DATASET_weight] != NULL && d->fields[DATASET_repeat] != NULL)
+            return config_fail(c, d->places[DATASET_repeat], e,
+                               "datasets.%lld: weight and repeat are both given; keep one", (long long)i);
+    }
+    for (int64_t i = 0; i < test->n; i++) {
+        const DatasetEntry *d = &test->datasets[i];
+        int f = d->fields[DATASET_weight] != NULL ? DATASET_weight : DATASET_repeat;
+        if (d->fields[f] != NULL)
+            return config_fail(c, d->places[f], e, "test_datasets.%lld.%s: held-out rows are taken once", (long long)i,
+                               DATASET_FIELDS[f].name);
+    }
+    return OK;
+}
+
 /* Whole above 1, a share below. */
 static Status check_share(const Config *c, KeyId id, const char *unit, Err *e) {
     const Value *v = &c->values[id];
@@ -124,6 +143,7 @@ Status config_check(Config *c, Err *e) {
     TRY(check_required(c, e));
     TRY(check_datasets(c, KEY_ID_datasets, e));
     TRY(check_datasets(c, KEY_ID_test_datasets, e));
+    TRY(check_mixing(c, e));
     TRY(check_share(c, KEY_ID_val_set_size, "rows", e));
     TRY(check_share(c, KEY_ID_eval_steps, "steps", e));
     TRY(check_share(c, KEY_ID_save_steps, "steps", e));

@@ -20,6 +20,8 @@ typedef enum DatasetField {
 
 typedef struct DatasetFieldRow {
     const char *name, *help;
+    bool number, whole; /* a number above `above`, at most max */
+    double above, max;
 } DatasetFieldRow;
 extern const DatasetFieldRow DATASET_FIELDS[DATASET_FIELD_COUNT];
 
@@ -31,7 +33,8 @@ typedef struct Place {
 } Place;
 
 typedef struct DatasetEntry {
-    const char *fields[DATASET_FIELD_COUNT];
+    const char *fields[DATASET_FIELD_COUNT]; /* numbers as written */
+    double numbers[DATASET_FIELD_COUNT];     /* of those that are numbers and given */
     Place places[DATASET_FIELD_COUNT];
     Place place;
 } DatasetEntry;

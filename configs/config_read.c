@@ -216,6 +216,22 @@ static Status read_list(Config *c, KeyId id, const Yaml *v, Place p, Value *out,
 
 /* ---- lists of datasets ------------------------------------------------------------------------------------------- */
 
+static Status read_number(Config *c, const char *key, int64_t index, int f, const Yaml *v, Place p, DatasetEntry *entry,
+                          Err *e) {
+    const DatasetFieldRow *row = &DATASET_FIELDS[f];
+    char text[128];
+    bool number = v->type == YAML_INT || (v->type == YAML_REAL && isfinite(v->real));
+    bool fits = number && v->real > row->above && v->real <= row->max && (!row->whole || floor(v->real) == v->real);
+    if (!fits)
+        return config_fail(c, p, e, "%s.%lld.%s: got %s, expected a %s above %g and at most %g", key, (long long)index,
+                           row->name, got(v, text, sizeof text), row->whole ? "whole number" : "number", row->above,
+                           row->max);
+    entry->fields[f] = v->text;
+    entry->numbers[f] = v->real;
+    entry->places[f] = p;
+    return OK;
+}
+
 Status config_read_field(Config *c, const char *key, int64_t index, const char *field, const Yaml *v, Place p,
                          DatasetEntry *entry, Err *e) {
     int f;
@@ -225,6 +241,7 @@ Status config_read_field(Config *c, const char *key, int64_t index, const char *
     if (entry->fields[f] != NULL && p.origin == FROM_FILE && entry->places[f].origin == FROM_FILE)
         return config_fail(c, p, e, "%s.%lld.%s is given twice, first in line %d", key, (long long)index,
                            DATASET_FIELDS[f].name, entry->places[f].line);
+    if (DATASET_FIELDS[f].number && v->type != YAML_NULL) return read_number(c, key, index, f, v, p, entry, e);
     bool is_text = v->type == YAML_STRING || (is_scalar(v) && p.origin == FROM_COMMAND_LINE);
     if (v->type == YAML_NULL) {
         entry->fields[f] = NULL;

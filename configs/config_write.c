@@ -44,7 +44,8 @@ static Status put_datasets(Buf *b, const Value *v, Err *e) {
         for (int f = 0; f < DATASET_FIELD_COUNT; f++) {
             if (v->datasets[i].fields[f] == NULL) continue;
             TRY(buf_printf(b, e, "%s%s: ", lead, DATASET_FIELDS[f].name));
-            TRY(put_quoted(b, v->datasets[i].fields[f], e));
+            TRY(DATASET_FIELDS[f].number ? buf_puts(b, v->datasets[i].fields[f], e)
+                                         : put_quoted(b, v->datasets[i].fields[f], e));
             lead = "\n    ";
         }
     }

@@ -246,6 +246,7 @@ static Status expand(Arena *a, const DataSource *entries, int n, DataSource **fi
     out->n_sources = (int)total;
     TRY(ARENA_NEW(a, total, *files, e));
     TRY(ARENA_NEW(a, total, out->paths, e));
+    TRY(ARENA_NEW(a, total, out->entries, e));
     TRY(ARENA_NEW(a, total, out->types, e));
     TRY(ARENA_NEW(a, total, out->left_out, e));
     TRY(ARENA_NEW(a, total, out->first_row, e));
@@ -259,6 +260,7 @@ static Status expand(Arena *a, const DataSource *entries, int n, DataSource **fi
         for (size_t k = 0; k < found[i].n; k++, at++) {
             TRY(arena_strdup(a, found[i].paths[k], &text, e));
             (*files)[at] = entries[i];
+            out->entries[at] = i;
             (*files)[at].path = out->paths[at] = text;
         }
     }

@@ -72,6 +72,7 @@ typedef struct Dataset {
     int64_t n_label_rows;
     int n_sources;      /* files; an entry that is a folder or a pattern gives one for each of its files */
     const char **paths; /* by source, as written, or found in the folder or by the pattern */
+    int *entries;       /* by source: the entry it belongs to, from 0 */
     const char **types; /* by source: the row type used */
     const char *
         *left_out;      /* by source: "FOLDER: NAME, NAME" that are no data, at the first file of a folder; NULL else */

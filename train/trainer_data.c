@@ -2,6 +2,7 @@
 #include "train/trainer.h"
 
 #include "data/duplicates.h"
+#include "data/mixing.h"
 #include "train/tokenizer_load.h"
 
 #include <stdio.h>
@@ -35,6 +36,47 @@ static bool all_token_rows(const DataSource *s, int n) {
 static Status add_set(Trainer *t, const char *name, Dataset *d, Err *e) {
     return eval_set_open(t->host, name, d, t->session.base->config.max_positions, t->eval_targets,
                          &t->sets[t->n_sets++], e);
+}
+
+/* Keeps max_rows rows of each entry of `list`, from the first-th on. */
+static Status take_max_rows(const Trainer *t, const char *list, int first, int n, Dataset *d, Err *e) {
+    Arena *work;
+    int64_t *max_rows;
+    TRY(arena_open(&work, "max_rows", e));
+    Status st = ARENA_NEW(work, n, max_rows, e);
+    if (st == OK) {
+        for (int i = 0; i < n; i++)
+            max_rows[i] = (int64_t)config_dataset_number(t->config, list, first + i, "max_rows", 0.0);
+        st = dataset_sample(d, max_rows, (uint64_t)config_int(t->config, "seed"), e);
+    }
+    arena_close(work);
+    return st;
+}
+
+/* Takes the rows as often as weight or repeat says. */
+static Status take_weights(Trainer *t, int n, Err *e) {
+    Arena *work;
+    double *weight;
+    TRY(arena_open(&work, "weights", e));
+    Status st = ARENA_NEW(work, n, weight, e);
+    if (st == OK) {
+        for (int i = 0; i < n; i++) {
+            double repeat = config_dataset_number(t->config, "datasets", i, "repeat", 1.0);
+            weight[i] = config_dataset_number(t->config, "datasets", i, "weight", repeat);
+        }
+        st = dataset_mix(t->host, &t->train, weight, (uint64_t)config_int(t->config, "seed"), e);
+    }
+    arena_close(work);
+    return st;
+}
+
+/* Rows that are too long are told once each, however often they are taken; what is left out or cut counts each time. */
+static Status limit_and_mix(Trainer *t, int n, Err *e) {
+    ExcessStrategy strategy = excess_strategy(config_string(t->config, "excess_length_strategy"));
+    int64_t most = config_int(t->config, "sequence_len");
+    if (strategy == EXCESS_RAISE) TRY(dataset_limit(&t->train, most, strategy, "sequence_len", e));
+    TRY(take_weights(t, n, e));
+    return strategy == EXCESS_RAISE ? OK : dataset_limit(&t->train, most, strategy, "sequence_len", e);
 }
 
 static Status count_duplicates(const Dataset *d, const Tokenizer *tokenizer, DataCounts *out, Err *e) {
@@ -76,6 +118,7 @@ static Status open_sets(Trainer *t, Dataset *held_out, const DataSource *tests, 
     for (int i = 0; i < n_tests; i++) {
         Dataset d;
         TRY(dataset_load(t->host, &tests[i], 1, dc, &d, e));
+        TRY(take_max_rows(t, "test_datasets", i, 1, &d, e));
         TRY(warn_overlap(t, &d, e));
         TRY(add_set(t, tests[i].path, &d, e));
     }
@@ -107,13 +150,13 @@ Status trainer_data(Trainer *t, bool rows_only, Err *e) {
         t->train = all;
         return OK;
     }
+    TRY(take_max_rows(t, "datasets", 0, n, &all, e));
     if (t->counts.wanted) TRY(count_duplicates(&all, t->tokenizer, &t->counts, e));
     if (config_bool(c, "dedupe")) TRY(dataset_dedupe(&all, e));
     TRY(dataset_split(a, &all, config_real(c, "val_set_size"), (uint64_t)config_int(c, "seed"), &t->train, &held_out,
                       e));
     TRY(open_sets(t, &held_out, tests, n_tests, &dc, e));
-    TRY(dataset_limit(&t->train, config_int(c, "sequence_len"),
-                      excess_strategy(config_string(c, "excess_length_strategy")), "sequence_len", e));
+    TRY(limit_and_mix(t, n, e));
     BatchesOptions o = {.sequence_len = config_int(c, "sequence_len"),
                         .micro_batch_size = config_int(c, "micro_batch_size"),
                         .gradient_accumulation_steps = config_int(c, "gradient_accumulation_steps"),

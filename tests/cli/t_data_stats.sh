@@ -34,6 +34,27 @@ holds "$dir/s" 'all(d["read"] == d["trained"] + d["masked"] + d["dropped"] for d
 stats --json >"$dir/all"
 holds "$dir/s" "sum(d['read'] for d in s['datasets'] + s['held_out']) == json.load(open('$dir/all'))['datasets'][0]['read']"
 
+# mixing: how many rows of each dataset are taken; the same in every run, others with another seed
+head -8 data/manual/train.jsonl >"$dir/b.jsonl"
+tail -5 data/manual/train.jsonl >"$dir/c.jsonl"
+mix=("datasets.0.path=$dir/b.jsonl" datasets.0.weight=2.25 "datasets.1.path=$dir/c.jsonl" datasets.1.max_rows=3)
+stats --json "${mix[@]}" >"$dir/s"
+holds "$dir/s" '[d["rows"] for d in s["datasets"]] == [18, 3] and s["rows"] == 21 and s["rows_read"] == 11 and s["exact_duplicates"] == 0'
+holds "$dir/s" 'all(d["read"] == d["trained"] + d["masked"] + d["dropped"] for d in s["datasets"])'
+stats --json "${mix[@]}" | cmp -s - "$dir/s" || fail "equal configs give different rows"
+for seed in 1 2 3 4; do stats --json "${mix[@]}" "seed=$seed"; done | sort -u | wc -l | grep -qx 1 && fail "the seed changes nothing"
+stats --json "${mix[@]}" datasets.0.weight=1 datasets.1.max_rows=99 datasets.1.repeat=2 >"$dir/s"
+holds "$dir/s" '[d["rows"] for d in s["datasets"]] == [8, 10]'
+# a weight of 1 and a maximum above the rows change no byte of a run
+for run in one two; do
+    more=()
+    [ $run = two ] && more=(datasets.0.weight=1 datasets.0.max_rows=1000 datasets.0.repeat=)
+    "$lorac" train "$dir/run.yaml" max_steps=2 shuffle=true "output_dir=$dir/$run" "${more[@]}" >/dev/null 2>"$dir/err" || fail "train: $(cat "$dir/err")"
+done
+cmp -s "$dir/one/adapter_model.safetensors" "$dir/two/adapter_model.safetensors" || fail "weight 1 changes the adapter"
+stats --json "datasets.0.path=$dir/b.jsonl" datasets.0.weight=3 val_set_size=2 >"$dir/s" # held-out rows are taken once
+holds "$dir/s" 's["rows"] == 18 and s["held_out"][0]["rows"] == 2'
+
 # held-out rows that are trained on: a warning, with the places
 "$lorac" train "$dir/run.yaml" max_steps=1 "test_datasets.0.path=$dir/first" 2>"$dir/err" >/dev/null && fail "a missing file"
 sed -n '2p;5p' "$dir/a.jsonl" >"$dir/first"

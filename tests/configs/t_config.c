@@ -139,6 +139,22 @@ static void values_are_read(void **state) {
     assert_string_equal(config_list(c, "lora_target_modules", &n)[1], "k_proj");
 }
 
+/* Numbers in entries of datasets, from the file and the command line. */
+static void numbers_of_datasets(void **state) {
+    (void)state;
+    Config *c;
+    char *overrides[] = {"datasets.1.weight=0.25", "datasets.0.repeat=3", NULL};
+    const char *text = "base_model: m\ndatasets:\n  - {path: a, max_rows: 1e3}\n  - {path: b, weight: 2, repeat: }\n"
+                       "test_datasets: [{path: t, max_rows: 7}]\n";
+    assert_int_equal(load(text, overrides, &c), OK);
+    assert_true(config_dataset_number(c, "datasets", 0, "max_rows", 0) == 1000);
+    assert_true(config_dataset_number(c, "datasets", 0, "repeat", 1) == 3);
+    assert_true(config_dataset_number(c, "datasets", 0, "weight", -1) == -1);
+    assert_true(config_dataset_number(c, "datasets", 1, "weight", 1) == 0.25);
+    assert_true(config_dataset_number(c, "datasets", 1, "repeat", 1) == 1);
+    assert_true(config_dataset_number(c, "test_datasets", 0, "max_rows", 0) == 7);
+}
+
 static void wrong_values_say_got_and_expected(void **state) {
     (void)state;
     static const struct {
@@ -204,6 +220,17 @@ static void wrong_values_say_got_and_expected(void **state) {
         {"base_model: m\nearly_stopping_patience: 2\n", "needs held-out data"},
         {"base_model: m\nload_best_model_at_end: true\n", "needs held-out data"},
         {"base_model: m\nresume_from_checkpoint: auto\noverwrite_output_dir: true\n", "keep one of them"},
+        {"base_model: m\ndatasets: [{path: a, weight: 0}]\n",
+         ":2:22: datasets.0.weight: got the number 0, expected a number above 0 and at most 1e+06"},
+        {"base_model: m\ndatasets: [{path: a, weight: .inf}]\n", "expected a number above 0"},
+        {"base_model: m\ndatasets: [{path: a, weight: much}]\n", "expected a number above 0"},
+        {"base_model: m\ndatasets: [{path: a, weight: \"2\"}]\n", "expected a number above 0"},
+        {"base_model: m\ndatasets: [{path: a, repeat: 1.5}]\n",
+         "datasets.0.repeat: got the number 1.5, expected a whole number"},
+        {"base_model: m\ndatasets: [{path: a, max_rows: -3}]\n", "expected a whole number above 0"},
+        {"base_model: m\ndatasets: [{path: a, weight: 1, repeat: 2}]\n", "weight and repeat are both given"},
+        {"base_model: m\ntest_datasets: [{path: a, weight: 2}]\n",
+         "test_datasets.0.weight: held-out rows are taken once"},
         {"", ": base_model is missing"},
         {"base_model:\n", ": base_model is missing"},
     };
@@ -353,7 +380,7 @@ static void resolved_text_reads_back_the_same(void **state) {
     char *odd[] = {"output_dir=a\"b\\c\xc2\x85\xe2\x80\xa8\t\x01\x7f#: é 語", NULL};
     const char *text =
         "base_model: m\nlearning_rate: 0.00012345678901234567\nlora_target_modules: [\"no\", \"1\"]\nval_set_size: 0.1\n"
-        "datasets:\n  - {path: \"x y\", type: text, field_text: \"~\"}\n  - path: z\n";
+        "datasets:\n  - {path: \"x y\", type: text, field_text: \"~\", weight: 0x10}\n  - path: z\n    max_rows: 5\n";
     assert_int_equal(load(text, odd, &c), OK);
     assert_int_equal(config_resolve_string(c, "compute_dtype", "bf16", &err), OK);
     config_resolve_int(c, "threads", 7);
@@ -470,6 +497,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(defaults_are_those_of_the_manual, setup, teardown),
         cmocka_unit_test_setup_teardown(values_are_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(numbers_of_datasets, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_values_say_got_and_expected, setup, teardown),
         cmocka_unit_test_setup_teardown(overrides_win_and_name_the_command_line, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_overrides, setup, teardown),
