@@ -220,6 +220,20 @@ static void wrong_values_say_got_and_expected(void **state) {
         {"base_model: m\nearly_stopping_patience: 2\n", "needs held-out data"},
         {"base_model: m\nload_best_model_at_end: true\n", "needs held-out data"},
         {"base_model: m\nresume_from_checkpoint: auto\noverwrite_output_dir: true\n", "keep one of them"},
+        {"", ": base_model is missing"},
+        {"base_model:\n", ": base_model is missing"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Config *c;
+        want_error(load(cases[i].text, NULL, &c), ERR_CONFIG, cases[i].message);
+    }
+}
+
+static void wrong_numbers_of_datasets(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
         {"base_model: m\ndatasets: [{path: a, weight: 0}]\n",
          ":2:22: datasets.0.weight: got the number 0, expected a number above 0 and at most 1e+06"},
         {"base_model: m\ndatasets: [{path: a, weight: .inf}]\n", "expected a number above 0"},
@@ -231,8 +245,6 @@ static void wrong_values_say_got_and_expected(void **state) {
         {"base_model: m\ndatasets: [{path: a, weight: 1, repeat: 2}]\n", "weight and repeat are both given"},
         {"base_model: m\ntest_datasets: [{path: a, weight: 2}]\n",
          "test_datasets.0.weight: held-out rows are taken once"},
-        {"", ": base_model is missing"},
-        {"base_model:\n", ": base_model is missing"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         Config *c;
@@ -498,6 +510,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(defaults_are_those_of_the_manual, setup, teardown),
         cmocka_unit_test_setup_teardown(values_are_read, setup, teardown),
         cmocka_unit_test_setup_teardown(numbers_of_datasets, setup, teardown),
+        cmocka_unit_test_setup_teardown(wrong_numbers_of_datasets, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_values_say_got_and_expected, setup, teardown),
         cmocka_unit_test_setup_teardown(overrides_win_and_name_the_command_line, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_overrides, setup, teardown),
