@@ -24,6 +24,8 @@ typedef struct Loader {
     Arena *rows_arena;
     DataRow *rows;
     size_t n_rows, cap_rows;
+    DataCheck *check;      /* NULL: rows are kept, and the first bad one ends it */
+    const char *bad_field; /* checking: the field that the last error is about, or NULL */
 } Loader;
 
 const char *format_names(void) { return "prompt_completion, text, tokens"; }
@@ -105,12 +107,13 @@ static Status choose_type(Loader *l, const Json *row, Err *e) {
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
-static Status pick_values(const Loader *l, const Json *row, const Json *values[FIELD_COUNT], Err *e) {
+static Status pick_values(Loader *l, const Json *row, const Json *values[FIELD_COUNT], Err *e) {
     char text[256];
     for (int f = 0; f < FIELD_COUNT; f++) {
         values[f] = NULL;
         if ((l->type->fields & 1u << f) == 0) continue;
         const char *name = column(l->source, f);
+        l->bad_field = name;
         values[f] = json_get(row, name);
         if (values[f] == NULL)
             FAIL(e, ERR_DATA, "field '%s' is missing (fields here: %s); field_%s names the column", name,
@@ -119,6 +122,7 @@ static Status pick_values(const Loader *l, const Json *row, const Json *values[F
             FAIL(e, ERR_DATA, "field '%s': got %s, expected %s", name, json_type_name(values[f]->type),
                  json_type_name(l->type->types[f]));
     }
+    l->bad_field = NULL;
     return OK;
 }
 
@@ -155,24 +159,130 @@ static Status add_row(Loader *l, const Json *json, int32_t source, int64_t line,
     return OK;
 }
 
+/* ---- checking ---------------------------------------------------------------------------------------------------- */
+
+/* The message of *e, told. */
+static Status tell_bad(Loader *l, Err *e) {
+    char message[ERR_MESSAGE_BYTES];
+    snprintf(message, sizeof message, "%s", e->message);
+    l->check->bad++;
+    return l->check->report(l->check->ctx, message, e);
+}
+
+/* Where the name of a member of the outermost object stands in the row's text (valid JSON); 0 when it is not written plainly. */
+static size_t find_member(const char *text, size_t len, const char *name) {
+    size_t n = strlen(name);
+    bool is_name = false; /* the next string names a member */
+    for (size_t i = 0, depth = 0; i < len; i++) {
+        char c = text[i];
+        if (c == '{' || c == '[') is_name = ++depth == 1;
+        if (c == '}' || c == ']') depth--;
+        if (c == ',') is_name = depth == 1;
+        if (c != '"') continue;
+        size_t end = i + 1;
+        while (end < len && text[end] != '"') end += text[end] == '\\' ? 2 : 1;
+        if (is_name && end - i - 1 == n && memcmp(text + i + 1, name, n) == 0) return i;
+        is_name = false;
+        i = end;
+    }
+    return 0;
+}
+
+/* "FILE:LINE:COL", in an array "FILE:LINE:COL: element N", in front of the message: of the member the error is about, or of
+ * the row. */
+static Status place_bad(const Loader *l, const Jsonl *j, Status st, Err *e) {
+    const char *text = (const char *)j->bytes.data;
+    size_t at = l->bad_field != NULL ? find_member(text, j->given, l->bad_field) : 0;
+    int64_t line = j->line, column = j->array ? j->at_column : 1;
+    for (size_t i = 0; i < at; i++) {
+        if (text[i] == '\n') {
+            line++;
+            column = 1;
+        } else if (((unsigned char)text[i] & 0xC0) != 0x80) {
+            column++;
+        }
+    }
+    if (!j->array) return err_prefix(e, st, "%s:%lld:%lld", l->source->path, (long long)line, (long long)column);
+    return err_prefix(e, st, "%s:%lld:%lld: element %lld", l->source->path, (long long)line, (long long)column,
+                      (long long)j->element);
+}
+
+static bool is_blank(const JsonString *s) {
+    for (size_t i = 0; i < s->len; i++) {
+        if (strchr(" \t\r\n", s->s[i]) == NULL || s->s[i] == 0) return false;
+    }
+    return true;
+}
+
+/* What can be trained on, but surely was not meant. */
+static Status check_meaning(Loader *l, const Json *json, Err *e) {
+    static const int TEXTS[] = {FIELD_COMPLETION, FIELD_TEXT};
+    const DataRow *r = &l->rows[l->n_rows - 1];
+    for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++) {
+        if ((l->type->fields & 1u << TEXTS[i]) == 0) continue;
+        const char *name = column(l->source, TEXTS[i]);
+        if (!is_blank(&json_get(json, name)->string)) continue;
+        l->bad_field = name;
+        FAIL(e, ERR_DATA, "field '%s' is %s", name, json_get(json, name)->string.len == 0 ? "empty" : "blank");
+    }
+    if (l->check->max_tokens <= 0 || r->length <= l->check->max_tokens) return OK;
+    FAIL(e, ERR_DATA, "%d tokens, %s is %lld", r->length, l->check->what, (long long)l->check->max_tokens);
+}
+
+/* A row that lacks a field may be a row of another type. */
+static void name_other_type(const Loader *l, const Json *json, Err *e) {
+    const RowType *other;
+    Err none;
+    if (l->type == NULL || l->bad_field == NULL || json_get(json, l->bad_field) != NULL) return;
+    if (detect(l->source, json, &other, &none) != OK || other == l->type) return;
+    err_set(e, ERR_DATA, __FILE__, __LINE__, "a row of type %s in a file of type %s (field '%s' is missing)",
+            other->name, l->type->name, l->bad_field);
+}
+
+/* Reads a row and forgets it. */
+static Status check_row(Loader *l, const Jsonl *j, const Json *json, int32_t source, Err *e) {
+    RowSink *s = &l->sink;
+    l->bad_field = NULL;
+    Status st = add_row(l, json, source, j->line, e);
+    if (st == ERR_DATA) name_other_type(l, json, e);
+    if (st == OK) st = check_meaning(l, json, e);
+    s->n = s->n_labels = s->n_label_rows = s->row_start = l->n_rows = 0;
+    if (st == ERR_DATA) return place_bad(l, j, st, e);
+    return st;
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+static Status read_row(Loader *l, Jsonl *j, int32_t source, Err *e) {
+    Json *json;
+    char place[JSONL_PLACE_BYTES];
+    if (stop_requested()) FAIL(e, ERR_STOPPED, "stopped while %s was read", l->source->path);
+    Status st = jsonl_parse(j, l->sink.scratch, &json, e);
+    if (l->check != NULL) l->check->rows += st == ERR_DATA || json != NULL;
+    TRY(st);
+    if (json == NULL) return OK;
+    if (l->check != NULL) return check_row(l, j, json, source, e);
+    st = add_row(l, json, source, j->line, e);
+    if (st == OK || st == ERR_CONFIG) return st; /* that names its place in the config */
+    return err_prefix(e, st, "%s%s", l->source->path, jsonl_place(j, place));
+}
+
 static Status read_lines(Loader *l, Jsonl *j, int32_t source, Err *e) {
     size_t before = l->n_rows;
+    int64_t rows = l->check != NULL ? l->check->rows : 0;
     ArenaMark mark = arena_mark(l->sink.scratch);
-    for (;;) {
-        Json *json;
-        if (stop_requested()) FAIL(e, ERR_STOPPED, "stopped while %s was read", l->source->path);
-        TRY(jsonl_parse(j, l->sink.scratch, &json, e));
-        if (json == NULL) break;
-        Status st = add_row(l, json, source, j->line, e);
-        char place[JSONL_PLACE_BYTES];
-        if (st == ERR_CONFIG) return st; /* names its place in the config */
-        if (st != OK) return err_prefix(e, st, "%s%s", l->source->path, jsonl_place(j, place));
+    while (!j->done) {
+        Status st = read_row(l, j, source, e);
+        if (st == ERR_DATA && l->check != NULL) st = tell_bad(l, e);
+        TRY(st);
         arena_reset(l->sink.scratch, mark);
     }
+    if (l->check != NULL && l->check->rows > rows) return OK;
     if (l->n_rows == before) FAIL(e, ERR_DATA, "%s: there is no row in it", l->source->path);
     return OK;
 }
 
+/* A file that cannot be opened is an error also while checking; one that is no data is told like a bad row. */
 static Status read_source(Loader *l, int32_t source, int64_t *first_row, Err *e) {
     Jsonl j;
     l->type = NULL;
@@ -267,6 +377,24 @@ static Status expand(Arena *a, const DataSource *entries, int n, DataSource **fi
     return OK;
 }
 
+static Status open_arenas(Loader *l, Err *e) {
+    TRY(arena_open(&l->sink.ids_arena, "token ids", e));
+    TRY(arena_open(&l->sink.trained_arena, "trained flags", e));
+    TRY(arena_open(&l->sink.labels_arena, "labels", e));
+    TRY(arena_open(&l->sink.label_rows_arena, "rows with labels", e));
+    TRY(arena_open(&l->sink.scratch, "row", e));
+    return arena_open(&l->rows_arena, "rows", e);
+}
+
+static void close_arenas(Loader *l) {
+    arena_close(l->sink.ids_arena);
+    arena_close(l->sink.trained_arena);
+    arena_close(l->sink.labels_arena);
+    arena_close(l->sink.label_rows_arena);
+    arena_close(l->sink.scratch);
+    arena_close(l->rows_arena);
+}
+
 static Status load_sources(Arena *a, Loader *l, const DataSource *files, Dataset *out, Err *e) {
     for (int i = 0; i < out->n_sources; i++) {
         l->source = &files[i];
@@ -283,18 +411,32 @@ Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const Da
     CHECK(n_sources > 0, "a dataset without sources");
     *out = (Dataset){0};
     TRY(expand(a, sources, n_sources, &files, out, e));
-    Status st = arena_open(&l.sink.ids_arena, "token ids", e);
-    if (st == OK) st = arena_open(&l.sink.trained_arena, "trained flags", e);
-    if (st == OK) st = arena_open(&l.sink.labels_arena, "labels", e);
-    if (st == OK) st = arena_open(&l.sink.label_rows_arena, "rows with labels", e);
-    if (st == OK) st = arena_open(&l.sink.scratch, "row", e);
-    if (st == OK) st = arena_open(&l.rows_arena, "rows", e);
+    Status st = open_arenas(&l, e);
     if (st == OK) st = load_sources(a, &l, files, out, e);
-    arena_close(l.sink.ids_arena);
-    arena_close(l.sink.trained_arena);
-    arena_close(l.sink.labels_arena);
-    arena_close(l.sink.label_rows_arena);
-    arena_close(l.sink.scratch);
-    arena_close(l.rows_arena);
+    close_arenas(&l);
+    return st;
+}
+
+static Status check_source(Loader *l, int32_t source, Err *e) {
+    int64_t first_row;
+    l->check->files++;
+    Status st = read_source(l, source, &first_row, e);
+    return st == ERR_DATA ? tell_bad(l, e) : st;
+}
+
+Status dataset_check(const DataSource *sources, int n_sources, const DataContext *context, DataCheck *check, Err *e) {
+    Loader l = {.sink = {.context = context}, .check = check};
+    DataSource *files;
+    Dataset d = {0};
+    Arena *work;
+    TRY(arena_open(&work, "files", e));
+    Status st = expand(work, sources, n_sources, &files, &d, e);
+    if (st == OK) st = open_arenas(&l, e);
+    for (int i = 0; st == OK && i < d.n_sources; i++) {
+        l.source = &files[i];
+        st = check_source(&l, i, e);
+    }
+    close_arenas(&l);
+    arena_close(work);
     return st;
 }

@@ -86,6 +86,19 @@ typedef enum ExcessStrategy { EXCESS_RAISE, EXCESS_DROP, EXCESS_TRUNCATE } Exces
 Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const DataContext *context, Dataset *out,
                     Err *e);
 
+/* Reads all files as dataset_load does, keeps nothing, and tells of every bad row instead of stopping at the first: what
+ * dataset_load refuses, rows of another type than their file's first, trained text that is empty or blank, and, where max_tokens
+ * is above 0, rows of more tokens (`what` names the limit). Memory is that of the longest row. */
+typedef struct DataCheck {
+    int64_t max_tokens;
+    const char *what;
+    /* A bad row: "FILE:LINE:COL: reason"; a file that cannot be read further: "FILE: reason". */
+    Status (*report)(void *ctx, const char *message, Err *e);
+    void *ctx;
+    int64_t rows, bad, files; /* counted up by dataset_check */
+} DataCheck;
+Status dataset_check(const DataSource *sources, int n_sources, const DataContext *context, DataCheck *check, Err *e);
+
 /* Splits off a held-out set. size 0: none; 1 or more: that many rows; a fraction below 1: that share of the rows, rounded
  * up. Which rows is a function of (seed, number of rows) and of which rows are equal; both parts keep file order. Exact
  * duplicates (duplicates.h) stay together on one side: the held-out set then has at most that many rows. A size that

@@ -9,12 +9,15 @@
 const char cmd_data_help[] =
     "usage: lorac data show CONFIG.yaml [key=value ...] [--json] [--row N]\n"
     "       lorac data stats CONFIG.yaml [key=value ...] [--json]\n"
+    "       lorac data check CONFIG.yaml [key=value ...]\n"
     "\n"
     "show   every training row in file order: its text with the trained tokens marked (by colour on a terminal, by [brackets]\n"
     "       elsewhere); with --json one object a row: {\"dataset\",\"line\",\"text\",\"ids\",\"trained\"},\n"
     "       and \"element\" in a JSON array. --row N: that row only, from 0 over all datasets.\n"
     "stats  the token ledger (read = trained + masked + dropped), the rows' lengths, duplicates, bins and steps; with --json one\n"
-    "       object\n";
+    "       object\n"
+    "check  every bad row of every file at once, FILE:LINE:COL and why, at most 100: what training would refuse, and rows of\n"
+    "       another type than their file's first, or with an empty or blank text to train on; exit status 3 when there is any\n";
 
 static Status put_ints(Buf *b, const char *key, const int32_t *ids, const uint8_t *flags, int64_t n, Err *e) {
     TRY(buf_printf(b, e, ",\"%s\":[", key));
@@ -96,6 +99,7 @@ static Status run(Ctx *ctx, const Args *args, bool is_show, Trainer *t, Err *e) 
     file.positional++; /* load_run_config reads the first */
     file.n_positional--;
     TRY(load_run_config(ctx, &file, false, &config, e));
+    if (strcmp(args->positional[0], "check") == 0) return data_check(ctx, config, t, e);
     TRY(trainer_open_data(ctx, config, !is_show, t, e));
     if (is_show && t->tokenizer == NULL) { /* rows of ids: their text is shown where the base has a tokenizer */
         Err none;
@@ -113,7 +117,8 @@ Status cmd_data(Ctx *ctx, int argc, char **argv, Err *e) {
     TRY(args_parse(ctx->arena, argc, argv, SPECS, 2, ARGS_OVERRIDES, 2, 2, &args, e));
     const char *what = args.positional[0];
     bool is_show = strcmp(what, "show") == 0;
-    if (!is_show && strcmp(what, "stats") != 0) FAIL(e, ERR_USAGE, "data: got '%s', expected show or stats", what);
+    if (!is_show && strcmp(what, "stats") != 0 && strcmp(what, "check") != 0)
+        FAIL(e, ERR_USAGE, "data: got '%s', expected show, stats or check", what);
     bool color = ctx->log.color;
     log_open(&ctx->log, true);
     ctx->log.color = color;

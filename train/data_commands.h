@@ -6,5 +6,7 @@
 
 /* What the rows of an open trainer's data are like: ledger, lengths, duplicates, packing. With --json one object. */
 Status data_stats(Trainer *t, const Args *args, Err *e);
+/* Opens the config's data on t and prints every bad row, at most 100; ERR_CHECK when there is any. */
+Status data_check(Ctx *ctx, Config *config, Trainer *t, Err *e);
 
 #endif

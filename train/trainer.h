@@ -33,6 +33,7 @@ typedef struct Trainer {
     struct Tokenizer *tokenizer; /* NULL when every dataset holds token ids */
     Dataset train;
     DataCounts counts;
+    DataCheck *check;    /* of trainer_check_data */
     EvalResult *results; /* by set */
     EvalSet *sets;       /* held-out sets; the first decides which adapter is best */
     int64_t n_sets;
@@ -77,6 +78,8 @@ Status trainer_open(Ctx *ctx, Config *config, bool plan_only, Trainer *t, Err *e
 /* The data of a run and nothing else, for `lorac data`. batches false: rows in file order, before the held-out split,
  * dropping, cutting and packing. */
 Status trainer_open_data(Ctx *ctx, Config *config, bool batches, Trainer *t, Err *e);
+/* Checks every row of the run's data (dataset_check) and keeps none. */
+Status trainer_check_data(Ctx *ctx, Config *config, DataCheck *check, Trainer *t, Err *e);
 /* Trains to the end, or until a stop request (ERR_STOPPED after saving the last completed step). */
 Status trainer_run(Trainer *t, Err *e);
 void trainer_close(Trainer *t);
@@ -113,7 +116,8 @@ Status trainer_check_plan(const Trainer *t, Err *e);
 uint64_t trainer_memory_limit(const Trainer *t);
 /* The bytes that one checkpoint with its export takes from `save`. */
 Status trainer_save_bytes(Trainer *t, size_t *bytes, Err *e);
-/* Opens tokenizer, datasets, held-out sets and batches. rows_only: stops with t->train as read. */
+/* Opens tokenizer, datasets, held-out sets and batches. rows_only: stops with t->train as read. With t->check every file is
+ * checked, those of test_datasets too, and nothing is kept. */
 Status trainer_data(Trainer *t, bool rows_only, Err *e);
 /* Checks that need the base (context, adapter kind) and records what `auto` became. */
 Status trainer_check_config(Trainer *t, Err *e);

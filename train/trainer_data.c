@@ -134,6 +134,19 @@ static Status print_ledger(Trainer *t, const char *before, const Dataset *d, Err
     return OK;
 }
 
+/* Rows over sequence_len are bad where they would be an error; held-out rows are never cut. */
+static Status check_files(Trainer *t, const DataSource *sources, int n, const DataSource *tests, int n_tests,
+                          const DataContext *dc, Err *e) {
+    DataCheck *check = t->check;
+    bool raise = excess_strategy(config_string(t->config, "excess_length_strategy")) == EXCESS_RAISE;
+    check->max_tokens = raise ? config_int(t->config, "sequence_len") : 0;
+    check->what = "sequence_len";
+    if (n > 0) TRY(dataset_check(sources, n, dc, check, e));
+    check->max_tokens = t->session.base->config.max_positions;
+    check->what = "the model's context";
+    return n_tests > 0 ? dataset_check(tests, n_tests, dc, check, e) : OK;
+}
+
 Status trainer_data(Trainer *t, bool rows_only, Err *e) {
     DataSource *sources, *tests;
     int n, n_tests;
@@ -145,6 +158,7 @@ Status trainer_data(Trainer *t, bool rows_only, Err *e) {
     if (!all_token_rows(sources, n) || !all_token_rows(tests, n_tests))
         TRY(tokenizer_load(a, config_string(c, "base_model"), &t->tokenizer, e));
     DataContext dc = {.tokenizer = t->tokenizer, .vocab = t->session.base->config.vocab_size};
+    if (t->check != NULL) return check_files(t, sources, n, tests, n_tests, &dc, e);
     TRY(dataset_load(a, sources, n, &dc, &all, e));
     if (rows_only) {
         t->train = all;

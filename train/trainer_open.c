@@ -136,6 +136,12 @@ Status trainer_open_data(Ctx *ctx, Config *config, bool batches, Trainer *t, Err
     return trainer_data(t, !batches, e);
 }
 
+Status trainer_check_data(Ctx *ctx, Config *config, DataCheck *check, Trainer *t, Err *e) {
+    TRY(open_session(ctx, config, t, e));
+    t->check = check;
+    return trainer_data(t, true, e);
+}
+
 static Status check_memory(Trainer *t, Err *e) {
     const MemoryPlan *p = &t->planned;
     uint64_t most = trainer_memory_limit(t);
