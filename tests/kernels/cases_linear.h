@@ -316,7 +316,8 @@ static void run_head_logits(Run *r, const Case *c) {
 }
 
 static void test_head(void **state) {
-    static const int64_t shapes[][3] = {{1, 1, 2}, {7, 5, 33}, {40, 40, 300}, {80, 70, 131}, {3, 0, 50}, {9, 2, 700}, {12, 1, 90}};
+    static const int64_t shapes[][3] = {{1, 1, 2},  {7, 5, 33},  {40, 40, 300}, {80, 70, 131},
+                                        {3, 0, 50}, {9, 2, 700}, {12, 1, 90}};
     for (int wt = 0, i = 0; wt < WT_COUNT; wt++)
         for (int k = 0; width_for((WType)wt, k) > 0; k++, i++) {
             const int64_t *s = shapes[i % 7];
