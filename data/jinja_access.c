@@ -24,8 +24,10 @@ bool jj_is_iterable(const Value *v) {
     case V_VIEW:
     case V_RANGE:
     case V_ITER:
-    case V_LOOP: return true;
-    default: return false;
+    case V_LOOP:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -46,8 +48,11 @@ Status jj_elements(Run *r, const Value *v, const Value **items, size_t *n) {
     *items = NULL;
     *n = 0;
     switch ((int)v->type) {
-    case V_UNDEFINED: return OK;
-    case V_STRING: *n = v->str->chars; return characters(r, v->str, items);
+    case V_UNDEFINED:
+        return OK;
+    case V_STRING:
+        *n = v->str->chars;
+        return characters(r, v->str, items);
     case V_LIST:
     case V_TUPLE:
         *n = v->list->n;
@@ -75,22 +80,38 @@ Status jj_elements(Run *r, const Value *v, const Value **items, size_t *n) {
         *items = v->iter->items + v->iter->at;
         v->iter->at = v->iter->n;
         break;
-    default: return jj_raise(r, "'%s' object is not iterable", jj_type_name(v));
+    default:
+        return jj_raise(r, "'%s' object is not iterable", jj_type_name(v));
     }
     return jj_steps(r, *n);
 }
 
 Status jj_length(Run *r, const Value *v, size_t *out) {
     switch ((int)v->type) {
-    case V_UNDEFINED: *out = 0; return OK;
-    case V_STRING: *out = v->str->chars; return OK;
+    case V_UNDEFINED:
+        *out = 0;
+        return OK;
+    case V_STRING:
+        *out = v->str->chars;
+        return OK;
     case V_LIST:
-    case V_TUPLE: *out = v->list->n; return OK;
-    case V_DICT: *out = v->dict->n; return OK;
-    case V_VIEW: *out = v->view->dict->n; return OK;
-    case V_RANGE: *out = v->range->n; return OK;
-    case V_LOOP: *out = v->loop->n; return OK;
-    default: return jj_raise(r, "object of type '%s' has no len()", jj_type_name(v));
+    case V_TUPLE:
+        *out = v->list->n;
+        return OK;
+    case V_DICT:
+        *out = v->dict->n;
+        return OK;
+    case V_VIEW:
+        *out = v->view->dict->n;
+        return OK;
+    case V_RANGE:
+        *out = v->range->n;
+        return OK;
+    case V_LOOP:
+        *out = v->loop->n;
+        return OK;
+    default:
+        return jj_raise(r, "object of type '%s' has no len()", jj_type_name(v));
     }
 }
 
@@ -101,8 +122,14 @@ static Status loop_attribute(Run *r, const Loop *l, const Str *name, Value *out,
     const struct {
         const char *name;
         Value value;
-    } plain[] = {{"index0", jj_int(i)}, {"index", jj_int(i + 1)}, {"first", jj_bool(i == 0)}, {"last", jj_bool(i + 1 >= n)},
-                 {"length", jj_int(n)}, {"revindex", jj_int(n - i)}, {"revindex0", jj_int(n - i - 1)}, {"depth", jj_int(l->depth0 + 1)},
+    } plain[] = {{"index0", jj_int(i)},
+                 {"index", jj_int(i + 1)},
+                 {"first", jj_bool(i == 0)},
+                 {"last", jj_bool(i + 1 >= n)},
+                 {"length", jj_int(n)},
+                 {"revindex", jj_int(n - i)},
+                 {"revindex0", jj_int(n - i - 1)},
+                 {"depth", jj_int(l->depth0 + 1)},
                  {"depth0", jj_int(l->depth0)}};
     *found = true;
     for (size_t k = 0; k < sizeof plain / sizeof plain[0]; k++) {
@@ -136,16 +163,19 @@ static Status macro_attribute(Run *r, const Macro *m, const Str *name, Value *ou
             out->list->items[i] = (Value){.type = V_STRING, .str = &m->node->more[i]->name->str};
         return OK;
     }
-    *out = jj_bool((m->node->op & (jj_str_is(name, "caller") ? MACRO_CALLER : jj_str_is(name, "catch_kwargs") ? MACRO_KWARGS : MACRO_VARARGS)) != 0);
+    *out = jj_bool((m->node->op & (jj_str_is(name, "caller")         ? MACRO_CALLER
+                                   : jj_str_is(name, "catch_kwargs") ? MACRO_KWARGS
+                                                                     : MACRO_VARARGS)) != 0);
     *found = jj_str_is(name, "caller") || jj_str_is(name, "catch_kwargs") || jj_str_is(name, "catch_varargs");
     return OK;
 }
 
 /* Special names that every Python object has. */
 static bool is_internal(const Str *name) {
-    static const char *const NAMES[] = {"class", "doc", "init", "new", "eq", "ne", "lt", "le", "gt", "ge", "hash", "repr", "str", "format",
-                                        "sizeof", "reduce", "reduce_ex", "dir", "getattribute", "setattr", "delattr",
-                                        "init_subclass", "subclasshook", "getstate"};
+    static const char *const NAMES[] = {
+        "class",        "doc",     "init",    "new",           "eq",           "ne",      "lt",     "le",        "gt",
+        "ge",           "hash",    "repr",    "str",           "format",       "sizeof",  "reduce", "reduce_ex", "dir",
+        "getattribute", "setattr", "delattr", "init_subclass", "subclasshook", "getstate"};
     char text[32];
     for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
         snprintf(text, sizeof text, "__%s__", NAMES[i]);
@@ -156,7 +186,8 @@ static bool is_internal(const Str *name) {
 
 static Status unsafe(Run *r, const Value *v, const Str *name, Value *out) {
     char *text;
-    TRY(jj_printf(r, &text, "access to attribute '%.*s' of '%s' object is unsafe.", (int)(name->len < 400 ? name->len : 400), name->s, jj_type_name(v)));
+    TRY(jj_printf(r, &text, "access to attribute '%.*s' of '%s' object is unsafe.",
+                  (int)(name->len < 400 ? name->len : 400), name->s, jj_type_name(v)));
     return jj_undefined(r, text, NULL, NULL, out);
 }
 
@@ -203,7 +234,8 @@ static Status get_item(Run *r, const Value *v, const Value *key, Value *out, boo
     if (v->type == V_UNDEFINED) return jj_fail_undefined(r, v);
     if (v->type == V_DICT) {
         const Value *value;
-        if (key->type == V_LIST || key->type == V_DICT || key->type == V_VIEW || key->type == V_NAMESPACE) return OK; /* no hash */
+        if (key->type == V_LIST || key->type == V_DICT || key->type == V_VIEW || key->type == V_NAMESPACE)
+            return OK; /* no hash */
         if (key->type == V_TUPLE)
             for (size_t k = 0; k < key->list->n; k++)
                 if (key->list->items[k].type == V_LIST || key->list->items[k].type == V_DICT) return OK;
@@ -232,6 +264,13 @@ Status jj_attribute(Run *r, const Value *v, const Str *name, Value *out) {
     bool found;
     TRY(get_attribute(r, v, name, out, &found));
     if (!found) TRY(get_item(r, v, &key, out, &found));
+    return found ? OK : jj_undefined(r, NULL, v, &key, out);
+}
+
+Status jj_attribute_only(Run *r, const Value *v, const Str *name, Value *out) {
+    const Value key = {.type = V_STRING, .str = name};
+    bool found;
+    TRY(get_attribute(r, v, name, out, &found));
     return found ? OK : jj_undefined(r, NULL, v, &key, out);
 }
 
@@ -265,7 +304,8 @@ static Status slice_indices(Run *r, const Value bounds[3], int64_t n, int64_t *s
     if (*step == 0) return jj_raise(r, "slice step cannot be zero");
     if (*step < -INT64_MAX) *step = -INT64_MAX;
     bool down = *step < 0;
-    bool no_start = bounds[0].type == V_MISSING || bounds[0].type == V_NONE, no_stop = bounds[1].type == V_MISSING || bounds[1].type == V_NONE;
+    bool no_start = bounds[0].type == V_MISSING || bounds[0].type == V_NONE,
+         no_stop = bounds[1].type == V_MISSING || bounds[1].type == V_NONE;
     TRY(bound(r, &bounds[0], 0, start));
     TRY(bound(r, &bounds[1], 0, &stop));
     int64_t low = down ? -1 : 0, high = down ? n - 1 : n;
@@ -301,7 +341,7 @@ static Status slice_string(Run *r, const Str *s, int64_t start, int64_t step, si
 
 Status jj_slice(Run *r, const Value *v, const Value bounds[3], Value *out) {
     int64_t start, step;
-    size_t n, count;
+    size_t n, count = 0;
     if (v->type == V_UNDEFINED) return jj_fail_undefined(r, v);
     if (v->type == V_DICT) return jj_raise(r, "unhashable type: 'slice'");
     if (v->type != V_STRING && v->type != V_LIST && v->type != V_TUPLE && v->type != V_RANGE)

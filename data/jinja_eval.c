@@ -102,7 +102,8 @@ static Status eval_condition(Run *r, const Node *n, Env *env, Value *out) {
     TRY(jj_eval(r, n->b, env, out));
     if (jj_truth(out)) return jj_eval(r, n->a, env, out);
     if (n->c != NULL) return jj_eval(r, n->c, env, out);
-    TRY(jj_printf(r, &hint, "the inline if-expression on line %lld evaluated to false and no else section was defined.", (long long)n->line));
+    TRY(jj_printf(r, &hint, "the inline if-expression on line %lld evaluated to false and no else section was defined.",
+                  (long long)n->line));
     return jj_undefined(r, hint, NULL, NULL, out);
 }
 
@@ -156,7 +157,8 @@ Status jj_eval_args(Run *r, const Node *n, Env *env, const Value *first, const K
     if (n->kind != N_CALL && n->kind != N_FILTER && n->kind != N_TEST) return jj_raise(r, "not a call");
     if (n->b != NULL) {
         TRY(jj_eval(r, n->b, env, &more));
-        if (!jj_is_iterable(&more)) return jj_raise(r, "argument after * must be an iterable, not %s", jj_type_name(&more));
+        if (!jj_is_iterable(&more))
+            return jj_raise(r, "argument after * must be an iterable, not %s", jj_type_name(&more));
         TRY(jj_elements(r, &more, &spread, &n_spread));
         Value *both;
         TRY(JJ_NEW(r, at + n_spread, both));
@@ -211,14 +213,22 @@ static Status call_joiner(Run *r, Cycler *c, Value *out) {
 
 Status jj_call(Run *r, const Value *callee, const Args *args, Value *out) {
     switch ((int)callee->type) {
-    case V_UNDEFINED: return jj_fail_undefined(r, callee);
-    case V_FUNCTION: return jj_call_function(r, callee->function, NULL, args, out);
-    case V_METHOD: return jj_call_function(r, callee->method->function, &callee->method->self, args, out);
-    case V_MACRO: return jj_call_macro(r, callee->macro, args, out);
-    case V_LOOP: return jj_call_loop(r, callee->loop, args, out);
-    case V_CYCLER: return call_cycler(r, callee->cycler, args, out);
-    case V_JOINER: return call_joiner(r, callee->cycler, out);
-    default: return jj_raise(r, "'%s' object is not callable", jj_type_name(callee));
+    case V_UNDEFINED:
+        return jj_fail_undefined(r, callee);
+    case V_FUNCTION:
+        return jj_call_function(r, callee->function, NULL, args, out);
+    case V_METHOD:
+        return jj_call_function(r, callee->method->function, &callee->method->self, args, out);
+    case V_MACRO:
+        return jj_call_macro(r, callee->macro, args, out);
+    case V_LOOP:
+        return jj_call_loop(r, callee->loop, args, out);
+    case V_CYCLER:
+        return call_cycler(r, callee->cycler, args, out);
+    case V_JOINER:
+        return call_joiner(r, callee->cycler, out);
+    default:
+        return jj_raise(r, "'%s' object is not callable", jj_type_name(callee));
     }
 }
 
@@ -230,7 +240,8 @@ static Status eval_filter_or_test(Run *r, const Node *n, Env *env, Value *out) {
     TRY(jj_eval_args(r, n, env, &v, NULL, &args));
     r->line = n->line;
     if (n->function == NULL)
-        return jj_raise(r, "No %s named '%.*s' found.", filter ? "filter" : "test", (int)n->name->str.len, n->name->str.s);
+        return jj_raise(r, "No %s named '%.*s' found.", filter ? "filter" : "test", (int)n->name->str.len,
+                        n->name->str.s);
     return jj_call_function(r, n->function, NULL, &args, out);
 }
 
@@ -257,8 +268,10 @@ static Status eval_input(Run *r, const Node *n, Env *env, Value *out) {
 
 static Status wrong_count(Run *r, const Function *f, size_t min, size_t max, size_t got) {
     if (min == max)
-        return jj_raise(r, "%s() takes %zu positional argument%s but %zu %s given", f->python_name, max, max == 1 ? "" : "s", got, got == 1 ? "was" : "were");
-    return jj_raise(r, "%s() takes from %zu to %zu positional arguments but %zu were given", f->python_name, min, max, got);
+        return jj_raise(r, "%s() takes %zu positional argument%s but %zu %s given", f->python_name, max,
+                        max == 1 ? "" : "s", got, got == 1 ? "was" : "were");
+    return jj_raise(r, "%s() takes from %zu to %zu positional arguments but %zu were given", f->python_name, min, max,
+                    got);
 }
 
 /* Puts arguments into the places of f->params. */
@@ -284,7 +297,8 @@ static Status bind(Run *r, const Function *f, const Args *args, Value bound[PARA
         while (i < *n && !(lens[i] == name->len && memcmp(names[i], name->s, name->len) == 0)) i++;
         int len = (int)(name->len < 200 ? name->len : 200);
         if (i == *n) return jj_raise(r, "%s() got an unexpected keyword argument '%.*s'", f->python_name, len, name->s);
-        if (bound[i].type != V_MISSING) return jj_raise(r, "%s() got multiple values for argument '%.*s'", f->python_name, len, name->s);
+        if (bound[i].type != V_MISSING)
+            return jj_raise(r, "%s() got multiple values for argument '%.*s'", f->python_name, len, name->s);
         bound[i] = args->keywords[k].value;
     }
     Sink list = {0};
@@ -298,7 +312,8 @@ static Status bind(Run *r, const Function *f, const Args *args, Value bound[PARA
         TRY(jj_puts(r, &list, "'"));
     }
     if (missing == 0) return OK;
-    return jj_raise(r, "%s() missing %zu required positional argument%s: %.*s", f->python_name, missing, missing == 1 ? "" : "s", (int)list.len, list.data);
+    return jj_raise(r, "%s() missing %zu required positional argument%s: %.*s", f->python_name, missing,
+                    missing == 1 ? "" : "s", (int)list.len, list.data);
 }
 
 Status jj_call_function(Run *r, const Function *f, const Value *self, const Args *args, Value *out) {
@@ -318,12 +333,15 @@ const Function *jj_find_in(const Function *table, size_t n, const char *name, si
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 static Status (*const EVALUATORS[])(Run *r, const Node *n, Env *env, Value *out) = {
-    [N_CONST] = eval_const,         [N_NAME] = eval_name,           [N_TUPLE] = eval_list,
-    [N_LIST] = eval_list,           [N_DICT] = eval_dict,           [N_CONCAT] = eval_concat,
-    [N_COMPARE] = eval_compare,     [N_AND] = eval_and_or,          [N_OR] = eval_and_or,
-    [N_NOT] = eval_not,             [N_UNARY] = eval_unary,         [N_BINARY] = eval_binary,
-    [N_CONDITION] = eval_condition, [N_ATTRIBUTE] = eval_attribute, [N_ITEM] = eval_item,
-    [N_SLICE] = eval_slice,         [N_CALL] = eval_call,           [N_FILTER] = eval_filter_or_test,
+    [N_CONST] = eval_const,         [N_NAME] = eval_name,
+    [N_TUPLE] = eval_list,          [N_LIST] = eval_list,
+    [N_DICT] = eval_dict,           [N_CONCAT] = eval_concat,
+    [N_COMPARE] = eval_compare,     [N_AND] = eval_and_or,
+    [N_OR] = eval_and_or,           [N_NOT] = eval_not,
+    [N_UNARY] = eval_unary,         [N_BINARY] = eval_binary,
+    [N_CONDITION] = eval_condition, [N_ATTRIBUTE] = eval_attribute,
+    [N_ITEM] = eval_item,           [N_SLICE] = eval_slice,
+    [N_CALL] = eval_call,           [N_FILTER] = eval_filter_or_test,
     [N_TEST] = eval_filter_or_test, [N_INPUT] = eval_input,
 };
 

@@ -364,9 +364,9 @@ typedef struct Run {
 } Run;
 
 enum {
-    RUN_DEPTH = 1200,       /* nodes inside each other: bounds the C stack */
-    VALUE_DEPTH = 200,      /* values inside each other, where they are walked */
-    RANGE_MAX = 100000,     /* Jinja2's sandbox has the same */
+    RUN_DEPTH = 1200,   /* nodes inside each other: bounds the C stack */
+    VALUE_DEPTH = 200,  /* values inside each other, where they are walked */
+    RANGE_MAX = 100000, /* Jinja2's sandbox has the same */
 };
 
 /* Python's or Jinja2's own message; a bound; raise_exception. */
@@ -388,7 +388,7 @@ Status jj_puts(Run *r, Sink *k, const char *s);
 Status jj_put_spaces(Run *r, Sink *k, size_t n);
 Status jj_sink_value(Run *r, Sink *k, Value *out);
 Status jj_str(Run *r, const char *s, size_t len, const Json *source, Value *out); /* not copied */
-Status jj_text(Run *r, const char *s, Value *out);                               /* copied */
+Status jj_text(Run *r, const char *s, Value *out);                                /* copied */
 Status jj_substr(Run *r, const Str *s, size_t begin, size_t end, Value *out);
 const Json *jj_source_at(const Str *s, size_t at);
 Status jj_as_markup(Run *r, const Value *v, Value *out);
@@ -413,7 +413,7 @@ Value jj_none(void);
 
 /* ---- jinja_repr.c */
 const char *jj_type_name(const Value *v);
-const char *jj_object_name(Run *r, const Value *v); /* Jinja2's object_type_repr */
+const char *jj_object_name(Run *r, const Value *v);   /* Jinja2's object_type_repr */
 Status jj_put_value(Run *r, Sink *k, const Value *v); /* str() */
 Status jj_put_repr(Run *r, Sink *k, const Value *v, int depth);
 Status jj_to_str(Run *r, const Value *v, const Str **out); /* str(); a string stays what it is */
@@ -428,13 +428,15 @@ Status jj_contains(Run *r, const Value *container, const Value *v, bool *out);
 Status jj_binary(Run *r, Op op, const Value *a, const Value *b, Value *out);
 Status jj_unary(Run *r, int op, const Value *a, Value *out);
 Status jj_hash(Run *r, const Value *v, int depth, uint64_t *out); /* fails as Python does for what has no hash */
-bool jj_number(const Value *v, double *out); /* int, float, bool */
-bool jj_index(const Value *v, int64_t *out); /* int, bool */
+bool jj_number(const Value *v, double *out);                      /* int, float, bool */
+bool jj_index(const Value *v, int64_t *out);                      /* int, bool */
 Status jj_escape_html(Run *r, const Value *v, Value *out);
-Status jj_escaped_parts(Run *r, const Value *v, Value *out); /* each string inside escaped: arguments of Markup's methods */
+Status jj_escaped_parts(Run *r, const Value *v,
+                        Value *out); /* each string inside escaped: arguments of Markup's methods */
 
 /* ---- jinja_access.c */
 Status jj_attribute(Run *r, const Value *v, const Str *name, Value *out);
+Status jj_attribute_only(Run *r, const Value *v, const Str *name, Value *out); /* never an item */
 Status jj_item(Run *r, const Value *v, const Value *key, Value *out);
 Status jj_slice(Run *r, const Value *v, const Value bounds[3], Value *out);
 Status jj_length(Run *r, const Value *v, size_t *out);
@@ -510,7 +512,15 @@ Status jj_put_case(Run *r, Sink *k, const Str *s, size_t begin, size_t end, Case
 bool jj_is_space(uint32_t cp);
 bool jj_is_printable(uint32_t cp);
 bool jj_is_cased(uint32_t cp, bool *upper, bool *lower, bool *title);
-typedef enum CharClass { CHAR_ALPHA, CHAR_DECIMAL, CHAR_DIGIT, CHAR_NUMERIC, CHAR_SPACE, CHAR_WORD, CHAR_PRINTABLE } CharClass;
+typedef enum CharClass {
+    CHAR_ALPHA,
+    CHAR_DECIMAL,
+    CHAR_DIGIT,
+    CHAR_NUMERIC,
+    CHAR_SPACE,
+    CHAR_WORD,
+    CHAR_PRINTABLE
+} CharClass;
 bool jj_char_is(uint32_t cp, CharClass c);
 
 #endif

@@ -169,7 +169,7 @@ static bool is_digit(int c) { return c >= '0' && c <= '9'; }
 static size_t digits(const Lexer *x, size_t at) { /* (\d+_)*\d+ */
     size_t start = at;
     while (at < x->len && (is_digit(x->s[at]) || (x->s[at] == '_' && at > start && x->s[at - 1] != '_' &&
-                                                   at + 1 < x->len && is_digit(x->s[at + 1]))))
+                                                  at + 1 < x->len && is_digit(x->s[at + 1]))))
         at++;
     return at - start;
 }
@@ -276,12 +276,16 @@ static const char *unescape(const char *in, size_t len, size_t *i, char *out, si
     }
     if (c >= '0' && c <= '7') {
         cp = (uint32_t)(c - '0');
-        for (int k = 0; k < 2 && *i < len && in[*i] >= '0' && in[*i] <= '7'; k++) cp = cp * 8 + (uint32_t)(in[(*i)++] - '0');
+        for (int k = 0; k < 2 && *i < len && in[*i] >= '0' && in[*i] <= '7'; k++)
+            cp = cp * 8 + (uint32_t)(in[(*i)++] - '0');
     } else if (c == 'x' || c == 'u' || c == 'U') {
         int want = c == 'x' ? 2 : c == 'u' ? 4 : 8;
         for (int k = 0; k < want; k++) {
             int v = *i < len ? hex_value(in[*i]) : -1;
-            if (v < 0) return c == 'x' ? "truncated \\xXX escape" : c == 'u' ? "truncated \\uXXXX escape" : "truncated \\UXXXXXXXX escape";
+            if (v < 0)
+                return c == 'x'   ? "truncated \\xXX escape"
+                       : c == 'u' ? "truncated \\uXXXX escape"
+                                  : "truncated \\UXXXXXXXX escape";
             cp = cp * 16 + (uint32_t)v;
             ++*i;
         }
@@ -314,7 +318,8 @@ static Status lex_string(Lexer *x, bool *found) {
     while (end < x->len && x->s[end] != quote) end += x->s[end] == '\\' ? 2 : 1;
     *found = end < x->len;
     if (!*found) return OK;
-    TRY(arena_alloc(x->arena, (end - begin) * 6 + 1, 1, &out, x->e)); /* \ and a character of 2 bytes become \xe9 and so on */
+    TRY(arena_alloc(x->arena, (end - begin) * 6 + 1, 1, &out,
+                    x->e)); /* \ and a character of 2 bytes become \xe9 and so on */
     for (size_t i = begin; i < end;) {
         if (x->s[i] != '\\') {
             out[n++] = x->s[i++];
@@ -332,10 +337,11 @@ static Status lex_string(Lexer *x, bool *found) {
 static const struct {
     const char *text;
     TokenType type;
-} OPERATORS[] = {{"//", T_FLOORDIV}, {"**", T_POW}, {"==", T_EQ}, {"!=", T_NE}, {">=", T_GE}, {"<=", T_LE}, {"+", T_ADD},
-                 {"-", T_SUB}, {"/", T_DIV}, {"*", T_MUL}, {"%", T_MOD}, {"~", T_TILDE}, {"[", T_LBRACKET},
-                 {"]", T_RBRACKET}, {"(", T_LPAREN}, {")", T_RPAREN}, {"{", T_LBRACE}, {"}", T_RBRACE}, {">", T_GT},
-                 {"<", T_LT}, {"=", T_ASSIGN}, {".", T_DOT}, {":", T_COLON}, {"|", T_PIPE}, {",", T_COMMA},
+} OPERATORS[] = {{"//", T_FLOORDIV}, {"**", T_POW},   {"==", T_EQ},      {"!=", T_NE},      {">=", T_GE},
+                 {"<=", T_LE},       {"+", T_ADD},    {"-", T_SUB},      {"/", T_DIV},      {"*", T_MUL},
+                 {"%", T_MOD},       {"~", T_TILDE},  {"[", T_LBRACKET}, {"]", T_RBRACKET}, {"(", T_LPAREN},
+                 {")", T_RPAREN},    {"{", T_LBRACE}, {"}", T_RBRACE},   {">", T_GT},       {"<", T_LT},
+                 {"=", T_ASSIGN},    {".", T_DOT},    {":", T_COLON},    {"|", T_PIPE},     {",", T_COMMA},
                  {";", T_SEMICOLON}};
 
 static Status lex_operator(Lexer *x, bool *found) {
@@ -384,8 +390,8 @@ static Status unexpected_char(Lexer *x) {
     int n = 1;
     while (x->at + (size_t)n < x->len && ((uint8_t)x->s[x->at + (size_t)n] & 0xC0) == 0x80) n++;
     const char *quote = x->s[x->at] == '\'' ? "\"" : "'";
-    snprintf(text, sizeof text, "unexpected char %s%s%.*s%s at %zu", quote, x->s[x->at] == '\\' ? "\\" : "", n, x->s + x->at, quote,
-             jj_count_chars(x->s, x->at));
+    snprintf(text, sizeof text, "unexpected char %s%s%.*s%s at %zu", quote, x->s[x->at] == '\\' ? "\\" : "", n,
+             x->s + x->at, quote, jj_count_chars(x->s, x->at));
     return fail(x, x->at, text);
 }
 

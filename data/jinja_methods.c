@@ -17,10 +17,22 @@ static Status cased(Run *r, const Str *s, Case first, Case rest, Value *out) {
     return s->markup ? jj_as_markup(r, out, out) : OK;
 }
 
-METHOD(str_upper) { UNUSED; return cased(r, self->str, CASE_UPPER, CASE_UPPER, out); }
-METHOD(str_lower) { UNUSED; return cased(r, self->str, CASE_LOWER, CASE_LOWER, out); }
-METHOD(str_casefold) { UNUSED; return cased(r, self->str, CASE_FOLD, CASE_FOLD, out); }
-METHOD(str_capitalize) { UNUSED; return cased(r, self->str, CASE_TITLE, CASE_LOWER, out); }
+METHOD(str_upper) {
+    UNUSED;
+    return cased(r, self->str, CASE_UPPER, CASE_UPPER, out);
+}
+METHOD(str_lower) {
+    UNUSED;
+    return cased(r, self->str, CASE_LOWER, CASE_LOWER, out);
+}
+METHOD(str_casefold) {
+    UNUSED;
+    return cased(r, self->str, CASE_FOLD, CASE_FOLD, out);
+}
+METHOD(str_capitalize) {
+    UNUSED;
+    return cased(r, self->str, CASE_TITLE, CASE_LOWER, out);
+}
 
 /* The first letter of each run of letters in title case, the others in lower case; or each in the other case. */
 static Status by_letter(Run *r, const Str *s, bool swap, Value *out) {
@@ -41,11 +53,26 @@ static Status by_letter(Run *r, const Str *s, bool swap, Value *out) {
     return jj_sink_value(r, &k, out);
 }
 
-METHOD(str_title) { UNUSED; return by_letter(r, self->str, false, out); }
-METHOD(str_swapcase) { UNUSED; return by_letter(r, self->str, true, out); }
-METHOD(str_strip) { (void)args; return jj_strip(r, self->str, &v[0], 3, out); }
-METHOD(str_lstrip) { (void)args; return jj_strip(r, self->str, &v[0], 1, out); }
-METHOD(str_rstrip) { (void)args; return jj_strip(r, self->str, &v[0], 2, out); }
+METHOD(str_title) {
+    UNUSED;
+    return by_letter(r, self->str, false, out);
+}
+METHOD(str_swapcase) {
+    UNUSED;
+    return by_letter(r, self->str, true, out);
+}
+METHOD(str_strip) {
+    (void)args;
+    return jj_strip(r, self->str, &v[0], 3, out);
+}
+METHOD(str_lstrip) {
+    (void)args;
+    return jj_strip(r, self->str, &v[0], 1, out);
+}
+METHOD(str_rstrip) {
+    (void)args;
+    return jj_strip(r, self->str, &v[0], 2, out);
+}
 
 static Status want_int(Run *r, const Value *v, int64_t fallback, int64_t *out) {
     *out = fallback;
@@ -68,7 +95,10 @@ METHOD(str_rsplit) {
     return jj_split(r, self->str, &v[0], max, true, out);
 }
 
-METHOD(str_splitlines) { (void)args; return jj_splitlines(r, self->str, jj_truth(&v[0]), out); }
+METHOD(str_splitlines) {
+    (void)args;
+    return jj_splitlines(r, self->str, jj_truth(&v[0]), out);
+}
 
 static Status partition(Run *r, const Str *s, const Value *sep, bool last, Value *out) {
     size_t at = 0;
@@ -86,15 +116,22 @@ static Status partition(Run *r, const Str *s, const Value *sep, bool last, Value
     return jj_substr(r, s, b, s->len, &out->list->items[2]);
 }
 
-METHOD(str_partition) { (void)args; return partition(r, self->str, &v[0], false, out); }
-METHOD(str_rpartition) { (void)args; return partition(r, self->str, &v[0], true, out); }
+METHOD(str_partition) {
+    (void)args;
+    return partition(r, self->str, &v[0], false, out);
+}
+METHOD(str_rpartition) {
+    (void)args;
+    return partition(r, self->str, &v[0], true, out);
+}
 
 METHOD(str_replace) {
     int64_t count;
     Value new_ = v[1];
     (void)args;
     for (int i = 0; i < 2; i++)
-        if (v[i].type != V_STRING) return jj_raise(r, "replace() argument %d must be str, not %s", i + 1, jj_type_name(&v[i]));
+        if (v[i].type != V_STRING)
+            return jj_raise(r, "replace() argument %d must be str, not %s", i + 1, jj_type_name(&v[i]));
     TRY(want_int(r, &v[2], -1, &count));
     if (self->str->markup) TRY(jj_escape_html(r, &v[1], &new_));
     return jj_replace(r, self->str, v[0].str, new_.str, count, out);
@@ -129,7 +166,8 @@ static Status pad(Run *r, const Value *self, const Value *v, int where, Value *o
     const Str *s = self->str, *fill = NULL;
     TRY(want_int(r, &v[0], 0, &width));
     if (v[1].type != V_MISSING) {
-        if (v[1].type != V_STRING || v[1].str->chars != 1) return jj_raise(r, "The fill character must be exactly one character long");
+        if (v[1].type != V_STRING || v[1].str->chars != 1)
+            return jj_raise(r, "The fill character must be exactly one character long");
         fill = v[1].str;
     }
     size_t total = width > (int64_t)s->chars ? (size_t)width - s->chars : 0;
@@ -145,9 +183,18 @@ static Status pad(Run *r, const Value *self, const Value *v, int where, Value *o
     return s->markup ? jj_as_markup(r, out, out) : OK;
 }
 
-METHOD(str_center) { (void)args; return pad(r, self, v, 0, out); }
-METHOD(str_ljust) { (void)args; return pad(r, self, v, -1, out); }
-METHOD(str_rjust) { (void)args; return pad(r, self, v, 1, out); }
+METHOD(str_center) {
+    (void)args;
+    return pad(r, self, v, 0, out);
+}
+METHOD(str_ljust) {
+    (void)args;
+    return pad(r, self, v, -1, out);
+}
+METHOD(str_rjust) {
+    (void)args;
+    return pad(r, self, v, 1, out);
+}
 
 METHOD(str_zfill) {
     int64_t width;
@@ -155,7 +202,8 @@ METHOD(str_zfill) {
     const Str *s = self->str;
     (void)args;
     TRY(want_int(r, &v[0], 0, &width));
-    size_t total = width > (int64_t)s->chars ? (size_t)width - s->chars : 0, sign = s->len > 0 && (s->s[0] == '-' || s->s[0] == '+');
+    size_t total = width > (int64_t)s->chars ? (size_t)width - s->chars : 0,
+           sign = s->len > 0 && (s->s[0] == '-' || s->s[0] == '+');
     if (total > r->text_max) return jj_put_spaces(r, &k, total);
     TRY(jj_put_str(r, &k, s, 0, sign));
     for (size_t i = 0; i < total; i++) {

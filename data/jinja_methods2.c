@@ -14,7 +14,8 @@ static Status window(Run *r, const Str *s, const Value *start, const Value *end,
     int64_t *places[2] = {&i, &j};
     for (int k = 0; k < 2; k++) {
         if (given[k]->type == V_MISSING || given[k]->type == V_NONE) continue;
-        if (!jj_index(given[k], places[k])) return jj_raise(r, "slice indices must be integers or None or have an __index__ method");
+        if (!jj_index(given[k], places[k]))
+            return jj_raise(r, "slice indices must be integers or None or have an __index__ method");
         if (*places[k] < 0) *places[k] = *places[k] < -n ? 0 : *places[k] + n;
     }
     if (j > n) j = n;
@@ -33,11 +34,13 @@ static Status starts_or_ends(Run *r, const Value *self, const Value *v, bool sta
         items = v[0].list->items;
         n = v[0].list->n;
     } else if (v[0].type != V_STRING) {
-        return jj_raise(r, "%s first arg must be str or a tuple of str, not %s", starts ? "startswith" : "endswith", jj_type_name(&v[0]));
+        return jj_raise(r, "%s first arg must be str or a tuple of str, not %s", starts ? "startswith" : "endswith",
+                        jj_type_name(&v[0]));
     }
     for (size_t i = 0; i < n && !yes; i++) {
         if (items[i].type != V_STRING)
-            return jj_raise(r, "tuple for %s must only contain str, not %s", starts ? "startswith" : "endswith", jj_type_name(&items[i]));
+            return jj_raise(r, "tuple for %s must only contain str, not %s", starts ? "startswith" : "endswith",
+                            jj_type_name(&items[i]));
         size_t len = items[i].str->len;
         yes = inside && len <= b - a && memcmp(self->str->s + (starts ? a : b - len), items[i].str->s, len) == 0;
     }
@@ -45,8 +48,14 @@ static Status starts_or_ends(Run *r, const Value *self, const Value *v, bool sta
     return OK;
 }
 
-METHOD(str_startswith) { (void)args; return starts_or_ends(r, self, v, true, out); }
-METHOD(str_endswith) { (void)args; return starts_or_ends(r, self, v, false, out); }
+METHOD(str_startswith) {
+    (void)args;
+    return starts_or_ends(r, self, v, true, out);
+}
+METHOD(str_endswith) {
+    (void)args;
+    return starts_or_ends(r, self, v, false, out);
+}
 
 static Status find(Run *r, const Value *self, const Value *v, bool last, bool must, Value *out) {
     size_t a, b, at = 0;
@@ -67,10 +76,22 @@ static Status find(Run *r, const Value *self, const Value *v, bool last, bool mu
     return OK;
 }
 
-METHOD(str_find) { (void)args; return find(r, self, v, false, false, out); }
-METHOD(str_rfind) { (void)args; return find(r, self, v, true, false, out); }
-METHOD(str_index) { (void)args; return find(r, self, v, false, true, out); }
-METHOD(str_rindex) { (void)args; return find(r, self, v, true, true, out); }
+METHOD(str_find) {
+    (void)args;
+    return find(r, self, v, false, false, out);
+}
+METHOD(str_rfind) {
+    (void)args;
+    return find(r, self, v, true, false, out);
+}
+METHOD(str_index) {
+    (void)args;
+    return find(r, self, v, false, true, out);
+}
+METHOD(str_rindex) {
+    (void)args;
+    return find(r, self, v, true, true, out);
+}
 
 METHOD(str_count) {
     size_t a, b, at;
@@ -104,8 +125,12 @@ static Status all_chars(Run *r, const Str *s, CharClass a, CharClass b, Value *o
     return OK;
 }
 
-#define ALL_CHARS(name, a, b) \
-    METHOD(name) { (void)v; (void)args; return all_chars(r, self->str, a, b, out); }
+#define ALL_CHARS(name, a, b)                                                                                          \
+    METHOD(name) {                                                                                                     \
+        (void)v;                                                                                                       \
+        (void)args;                                                                                                    \
+        return all_chars(r, self->str, a, b, out);                                                                     \
+    }
 ALL_CHARS(str_isalpha, CHAR_ALPHA, CHAR_ALPHA)
 ALL_CHARS(str_isalnum, CHAR_ALPHA, CHAR_NUMERIC)
 ALL_CHARS(str_isdecimal, CHAR_DECIMAL, CHAR_DECIMAL)
@@ -146,9 +171,21 @@ static Status is_case(Run *r, const Str *s, int which, Value *out) {
     return OK;
 }
 
-METHOD(str_isupper) { (void)v; (void)args; return is_case(r, self->str, 1, out); }
-METHOD(str_islower) { (void)v; (void)args; return is_case(r, self->str, 2, out); }
-METHOD(str_istitle) { (void)v; (void)args; return is_case(r, self->str, 3, out); }
+METHOD(str_isupper) {
+    (void)v;
+    (void)args;
+    return is_case(r, self->str, 1, out);
+}
+METHOD(str_islower) {
+    (void)v;
+    (void)args;
+    return is_case(r, self->str, 2, out);
+}
+METHOD(str_istitle) {
+    (void)v;
+    (void)args;
+    return is_case(r, self->str, 3, out);
+}
 
 METHOD(not_supported) {
     (void)self;
@@ -237,9 +274,21 @@ static Status view(Run *r, const Value *self, ViewKind kind, Value *out) {
     return OK;
 }
 
-METHOD(dict_keys) { (void)v; (void)args; return view(r, self, VIEW_KEYS, out); }
-METHOD(dict_values) { (void)v; (void)args; return view(r, self, VIEW_VALUES, out); }
-METHOD(dict_items) { (void)v; (void)args; return view(r, self, VIEW_ITEMS, out); }
+METHOD(dict_keys) {
+    (void)v;
+    (void)args;
+    return view(r, self, VIEW_KEYS, out);
+}
+METHOD(dict_values) {
+    (void)v;
+    (void)args;
+    return view(r, self, VIEW_VALUES, out);
+}
+METHOD(dict_items) {
+    (void)v;
+    (void)args;
+    return view(r, self, VIEW_ITEMS, out);
+}
 
 METHOD(dict_fromkeys) {
     const Value *items;
@@ -323,9 +372,9 @@ static const struct {
 static const struct {
     Type type;
     const char *name;
-} BLOCKED[] = {{V_LIST, "append"}, {V_LIST, "clear"}, {V_LIST, "pop"}, {V_LIST, "reverse"}, {V_LIST, "insert"}, {V_LIST, "sort"},
-               {V_LIST, "extend"}, {V_LIST, "remove"}, {V_DICT, "clear"}, {V_DICT, "pop"}, {V_DICT, "popitem"},
-               {V_DICT, "setdefault"}, {V_DICT, "update"}};
+} BLOCKED[] = {{V_LIST, "append"},  {V_LIST, "clear"},      {V_LIST, "pop"},    {V_LIST, "reverse"}, {V_LIST, "insert"},
+               {V_LIST, "sort"},    {V_LIST, "extend"},     {V_LIST, "remove"}, {V_DICT, "clear"},   {V_DICT, "pop"},
+               {V_DICT, "popitem"}, {V_DICT, "setdefault"}, {V_DICT, "update"}};
 
 const Function *jj_find_method(const Value *v, const Str *name, bool *unsafe) {
     for (size_t i = 0; i < sizeof BLOCKED / sizeof BLOCKED[0]; i++) {

@@ -9,18 +9,29 @@ bool jj_truth(const Value *v) {
     switch ((int)v->type) {
     case V_MISSING:
     case V_UNDEFINED:
-    case V_NONE: return false;
-    case V_BOOL: return v->b;
-    case V_INT: return v->i != 0;
-    case V_FLOAT: return v->f != 0;
-    case V_STRING: return v->str->len > 0;
+    case V_NONE:
+        return false;
+    case V_BOOL:
+        return v->b;
+    case V_INT:
+        return v->i != 0;
+    case V_FLOAT:
+        return v->f != 0;
+    case V_STRING:
+        return v->str->len > 0;
     case V_LIST:
-    case V_TUPLE: return v->list->n > 0;
-    case V_DICT: return v->dict->n > 0;
-    case V_VIEW: return v->view->dict->n > 0;
-    case V_RANGE: return v->range->n > 0;
-    case V_LOOP: return v->loop->n > 0;
-    default: return true;
+    case V_TUPLE:
+        return v->list->n > 0;
+    case V_DICT:
+        return v->dict->n > 0;
+    case V_VIEW:
+        return v->view->dict->n > 0;
+    case V_RANGE:
+        return v->range->n > 0;
+    case V_LOOP:
+        return v->loop->n > 0;
+    default:
+        return true;
     }
 }
 
@@ -103,7 +114,9 @@ Status jj_equal(Run *r, const Value *a, const Value *b, int depth, bool *out) {
     if (a->type != b->type) return OK;
     switch ((int)a->type) {
     case V_UNDEFINED:
-    case V_NONE: *out = true; return OK;
+    case V_NONE:
+        *out = true;
+        return OK;
     case V_LIST:
     case V_TUPLE:
         if (a->list->n != b->list->n) return OK;
@@ -112,20 +125,28 @@ Status jj_equal(Run *r, const Value *a, const Value *b, int depth, bool *out) {
             return OK;
         }
         return equal_lists(r, a->list->items, b->list->items, a->list->n, depth + 1, out);
-    case V_DICT: return equal_dicts(r, a->dict, b->dict, depth + 1, out);
+    case V_DICT:
+        return equal_dicts(r, a->dict, b->dict, depth + 1, out);
     case V_RANGE:
-        *out = a->range->n == b->range->n && (a->range->n == 0 || (a->range->start == b->range->start && (a->range->n == 1 || a->range->step == b->range->step)));
+        *out = a->range->n == b->range->n &&
+               (a->range->n == 0 ||
+                (a->range->start == b->range->start && (a->range->n == 1 || a->range->step == b->range->step)));
         return OK;
-    default: *out = same_object(a, b); return OK;
+    default:
+        *out = same_object(a, b);
+        return OK;
     }
 }
 
 static Status no_order(Run *r, Op op, const Value *a, const Value *b) {
     static const char *const SIGNS[] = {[OP_LT] = "<", [OP_LE] = "<=", [OP_GT] = ">", [OP_GE] = ">="};
-    return jj_raise(r, "'%s' not supported between instances of '%s' and '%s'", SIGNS[op], jj_type_name(a), jj_type_name(b));
+    return jj_raise(r, "'%s' not supported between instances of '%s' and '%s'", SIGNS[op], jj_type_name(a),
+                    jj_type_name(b));
 }
 
-static bool holds(Op op, int c) { return c != 2 && (op == OP_LT ? c < 0 : op == OP_LE ? c <= 0 : op == OP_GT ? c > 0 : c >= 0); }
+static bool holds(Op op, int c) {
+    return c != 2 && (op == OP_LT ? c < 0 : op == OP_LE ? c <= 0 : op == OP_GT ? c > 0 : c >= 0);
+}
 
 Status jj_compare(Run *r, Op op, const Value *a, const Value *b, int depth, bool *out) {
     double x, y;
@@ -177,7 +198,10 @@ Status jj_hash(Run *r, const Value *v, int depth, uint64_t *out) {
         for (size_t k = 0; k < v->str->len; k++) h = (h ^ (uint8_t)v->str->s[k]) * 1099511628211u;
         *out = h ^ (h >> 31);
         return OK;
-    case V_FLOAT: memcpy(&h, &v->f, sizeof v->f); *out = mix(h, 3); return OK;
+    case V_FLOAT:
+        memcpy(&h, &v->f, sizeof v->f);
+        *out = mix(h, 3);
+        return OK;
     case V_TUPLE:
         for (size_t k = 0; k < v->list->n; k++) {
             uint64_t part;
@@ -190,8 +214,11 @@ Status jj_hash(Run *r, const Value *v, int depth, uint64_t *out) {
     case V_DICT:
     case V_NAMESPACE: /* has an identity in Python; none is ever a key */
         return jj_raise(r, "unhashable type: '%s'", jj_type_name(v));
-    case V_VIEW: return jj_raise(r, "unhashable type: '%s'", jj_type_name(v));
-    default: *out = mix(h, (uint64_t)v->type); return OK;
+    case V_VIEW:
+        return jj_raise(r, "unhashable type: '%s'", jj_type_name(v));
+    default:
+        *out = mix(h, (uint64_t)v->type);
+        return OK;
     }
 }
 
@@ -211,7 +238,8 @@ Status jj_contains(Run *r, const Value *container, const Value *v, bool *out) {
         *out = found != NULL;
         return OK;
     }
-    if (!jj_is_iterable(container)) return jj_raise(r, "argument of type '%s' is not iterable", jj_type_name(container));
+    if (!jj_is_iterable(container))
+        return jj_raise(r, "argument of type '%s' is not iterable", jj_type_name(container));
     TRY(jj_elements(r, container, &items, &n));
     for (size_t i = 0; i < n && !*out; i++) TRY(jj_equal(r, &items[i], v, 0, out));
     return OK;
@@ -219,7 +247,8 @@ Status jj_contains(Run *r, const Value *container, const Value *v, bool *out) {
 
 /* ---- arithmetic -------------------------------------------------------------------------------------------------- */
 
-static const char *const SYMBOLS[] = {[OP_ADD] = "+", [OP_SUB] = "-", [OP_MUL] = "*", [OP_DIV] = "/", [OP_FLOORDIV] = "//", [OP_MOD] = "%", [OP_POW] = "** or pow()"};
+static const char *const SYMBOLS[] = {[OP_ADD] = "+",       [OP_SUB] = "-", [OP_MUL] = "*",          [OP_DIV] = "/",
+                                      [OP_FLOORDIV] = "//", [OP_MOD] = "%", [OP_POW] = "** or pow()"};
 
 static Status overflow(Run *r) { return jj_limit(r, "an integer of the template leaves 64 bits"); }
 
@@ -242,9 +271,15 @@ static Status int_op(Run *r, Op op, int64_t a, int64_t b, Value *out) {
     int64_t v = 0;
     bool bad = false;
     switch ((int)op) {
-    case OP_ADD: bad = __builtin_add_overflow(a, b, &v); break;
-    case OP_SUB: bad = __builtin_sub_overflow(a, b, &v); break;
-    case OP_MUL: bad = __builtin_mul_overflow(a, b, &v); break;
+    case OP_ADD:
+        bad = __builtin_add_overflow(a, b, &v);
+        break;
+    case OP_SUB:
+        bad = __builtin_sub_overflow(a, b, &v);
+        break;
+    case OP_MUL:
+        bad = __builtin_mul_overflow(a, b, &v);
+        break;
     case OP_DIV:
         if (b == 0) return jj_raise(r, "division by zero");
         *out = jj_float((double)a / (double)b);
@@ -260,7 +295,8 @@ static Status int_op(Run *r, Op op, int64_t a, int64_t b, Value *out) {
         v = op == OP_MOD ? a % b : a / b;
         if (a % b != 0 && (a < 0) != (b < 0)) v += op == OP_MOD ? b : -1;
         break;
-    default: return power(r, a, b, out);
+    default:
+        return power(r, a, b, out);
     }
     if (bad) return overflow(r);
     *out = jj_int(v);
@@ -270,9 +306,15 @@ static Status int_op(Run *r, Op op, int64_t a, int64_t b, Value *out) {
 static Status float_op(Run *r, Op op, double a, double b, Value *out) {
     double v = 0;
     switch ((int)op) {
-    case OP_ADD: v = a + b; break;
-    case OP_SUB: v = a - b; break;
-    case OP_MUL: v = a * b; break;
+    case OP_ADD:
+        v = a + b;
+        break;
+    case OP_SUB:
+        v = a - b;
+        break;
+    case OP_MUL:
+        v = a * b;
+        break;
     case OP_DIV:
         if (b == 0) return jj_raise(r, "float division by zero");
         v = a / b;
@@ -355,7 +397,8 @@ Status jj_binary(Run *r, Op op, const Value *a, const Value *b, Value *out) {
         if (a->type == b->type) return concatenate(r, a, b, out);
         if (a->type == V_STRING && a->str->markup)
             return jj_raise(r, "unsupported operand type(s) for +: 'Markup' and '%s'", jj_type_name(b));
-        return jj_raise(r, "can only concatenate %s (not \"%s\") to %s", jj_type_name(a), jj_type_name(b), jj_type_name(a));
+        return jj_raise(r, "can only concatenate %s (not \"%s\") to %s", jj_type_name(a), jj_type_name(b),
+                        jj_type_name(a));
     }
     if (op == OP_MUL && is_sequence(a)) {
         if (iy) return repeat(r, a, y, out);
@@ -365,7 +408,8 @@ Status jj_binary(Run *r, Op op, const Value *a, const Value *b, Value *out) {
         if (ix) return repeat(r, b, x, out);
         return jj_raise(r, "can't multiply sequence by non-int of type '%s'", jj_type_name(a));
     }
-    return jj_raise(r, "unsupported operand type(s) for %s: '%s' and '%s'", SYMBOLS[op], jj_type_name(a), jj_type_name(b));
+    return jj_raise(r, "unsupported operand type(s) for %s: '%s' and '%s'", SYMBOLS[op], jj_type_name(a),
+                    jj_type_name(b));
 }
 
 Status jj_unary(Run *r, int op, const Value *a, Value *out) {
@@ -394,7 +438,12 @@ Status jj_escape_html(Run *r, const Value *v, Value *out) {
     size_t from = 0;
     for (size_t i = 0; i < s->len; i++) {
         char c = s->s[i];
-        const char *text = c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '"' ? "&#34;" : c == '\'' ? "&#39;" : NULL;
+        const char *text = c == '&'    ? "&amp;"
+                           : c == '<'  ? "&lt;"
+                           : c == '>'  ? "&gt;"
+                           : c == '"'  ? "&#34;"
+                           : c == '\'' ? "&#39;"
+                                       : NULL;
         if (text == NULL) continue;
         TRY(jj_put_str(r, &k, s, from, i));
         TRY(jj_put(r, &k, text, strlen(text), jj_source_at(s, i)));

@@ -23,15 +23,43 @@ Status jj_parse_fail(Parser *p, int64_t line, const char *format, ...) {
 }
 
 const char *jj_token_text(Parser *p, const Token *t) {
-    static const char *const NAMES[] = {
-        [T_EOF] = "end of template", [T_DATA] = "template data / text", [T_VARIABLE_BEGIN] = "begin of print statement",
-        [T_VARIABLE_END] = "end of print statement", [T_BLOCK_BEGIN] = "begin of statement block",
-        [T_BLOCK_END] = "end of statement block", [T_NAME] = "name", [T_STRING] = "string", [T_INTEGER] = "integer",
-        [T_FLOAT] = "float", [T_ERROR] = "error", [T_ADD] = "+", [T_SUB] = "-", [T_DIV] = "/", [T_FLOORDIV] = "//", [T_MUL] = "*",
-        [T_MOD] = "%", [T_POW] = "**", [T_TILDE] = "~", [T_LBRACKET] = "[", [T_RBRACKET] = "]", [T_LPAREN] = "(",
-        [T_RPAREN] = ")", [T_LBRACE] = "{", [T_RBRACE] = "}", [T_EQ] = "==", [T_NE] = "!=", [T_GT] = ">", [T_GE] = ">=",
-        [T_LT] = "<", [T_LE] = "<=", [T_ASSIGN] = "=", [T_DOT] = ".", [T_COLON] = ":", [T_PIPE] = "|", [T_COMMA] = ",",
-        [T_SEMICOLON] = ";"};
+    static const char *const NAMES[] = {[T_EOF] = "end of template",
+                                        [T_DATA] = "template data / text",
+                                        [T_VARIABLE_BEGIN] = "begin of print statement",
+                                        [T_VARIABLE_END] = "end of print statement",
+                                        [T_BLOCK_BEGIN] = "begin of statement block",
+                                        [T_BLOCK_END] = "end of statement block",
+                                        [T_NAME] = "name",
+                                        [T_STRING] = "string",
+                                        [T_INTEGER] = "integer",
+                                        [T_FLOAT] = "float",
+                                        [T_ERROR] = "error",
+                                        [T_ADD] = "+",
+                                        [T_SUB] = "-",
+                                        [T_DIV] = "/",
+                                        [T_FLOORDIV] = "//",
+                                        [T_MUL] = "*",
+                                        [T_MOD] = "%",
+                                        [T_POW] = "**",
+                                        [T_TILDE] = "~",
+                                        [T_LBRACKET] = "[",
+                                        [T_RBRACKET] = "]",
+                                        [T_LPAREN] = "(",
+                                        [T_RPAREN] = ")",
+                                        [T_LBRACE] = "{",
+                                        [T_RBRACE] = "}",
+                                        [T_EQ] = "==",
+                                        [T_NE] = "!=",
+                                        [T_GT] = ">",
+                                        [T_GE] = ">=",
+                                        [T_LT] = "<",
+                                        [T_LE] = "<=",
+                                        [T_ASSIGN] = "=",
+                                        [T_DOT] = ".",
+                                        [T_COLON] = ":",
+                                        [T_PIPE] = "|",
+                                        [T_COMMA] = ",",
+                                        [T_SEMICOLON] = ";"};
     char *text;
     if (t->type != T_NAME || t->s == NULL) return NAMES[t->type];
     return arena_strndup(p->arena, t->s, t->len < 200 ? t->len : 200, &text, p->e) == OK ? text : "name";
@@ -119,12 +147,17 @@ static Status fail_tag(Parser *p, const Token *unknown, int64_t line) {
     else
         TRY(buf_printf(&b, p->e, "Encountered unknown tag '%s'.", jj_token_text(p, unknown)));
     if (p->n_ends > 0) {
-        TRY(buf_puts(&b, known ? " You probably made a nesting mistake. Jinja is expecting this tag, but currently looking for " : " Jinja was looking for the following tags: ", p->e));
+        TRY(buf_puts(
+            &b,
+            known ? " You probably made a nesting mistake. Jinja is expecting this tag, but currently looking for "
+                  : " Jinja was looking for the following tags: ",
+            p->e));
         for (const char *const *end = p->ends[p->n_ends - 1]; *end != NULL; end++)
             TRY(buf_printf(&b, p->e, "%s'%s'", end == p->ends[p->n_ends - 1] ? "" : " or ", *end));
         TRY(buf_putc(&b, '.', p->e));
     }
-    if (p->n_tags > 0) TRY(buf_printf(&b, p->e, " The innermost block that needs to be closed is '%s'.", p->tags[p->n_tags - 1]));
+    if (p->n_tags > 0)
+        TRY(buf_printf(&b, p->e, " The innermost block that needs to be closed is '%s'.", p->tags[p->n_tags - 1]));
     return jj_parse_fail(p, line, "%s", b.data);
 }
 
@@ -146,7 +179,8 @@ static Status parse_body(Parser *p, const char *const *ends, Node ***body, size_
             Str *s;
             TRY(jj_node(p, N_DATA, t->line, &node));
             TRY(ARENA_NEW(p->arena, 1, s, p->e));
-            *s = (Str){.s = t->s, .len = t->len, .chars = jj_count_chars(t->s, t->len), .n_spans = 1, .one = {.end = t->len}};
+            *s = (Str){
+                .s = t->s, .len = t->len, .chars = jj_count_chars(t->s, t->len), .n_spans = 1, .one = {.end = t->len}};
             s->spans = &s->one;
             node->value = (Value){.type = V_STRING, .str = s};
             TRY(jj_add_node(p, body, n, node));
@@ -183,14 +217,17 @@ static Status parse_statements(Parser *p, const char *const *ends, bool drop, No
 static Status check_target(Parser *p, const Node *t) {
     static const char *const NAMES[] = {[N_CONST] = "const", [N_LIST] = "list", [N_DICT] = "dict"};
     if (t->kind == N_NAME || t->kind == N_NSREF) {
-        if (!jj_is_name(&(Token){.type = T_NAME, .s = t->name->str.s, .len = t->name->str.len}, "loop") || p->loops == 0 || t->kind == N_NSREF) return OK;
+        if (!jj_is_name(&(Token){.type = T_NAME, .s = t->name->str.s, .len = t->name->str.len}, "loop") ||
+            p->loops == 0 || t->kind == N_NSREF)
+            return OK;
         return jj_parse_fail(p, t->line, "Can't assign to special loop variable in for-loop target");
     }
     if (t->kind == N_TUPLE) {
         for (size_t i = 0; i < t->n_kids; i++) TRY(check_target(p, t->kids[i]));
         return OK;
     }
-    const char *name = t->kind < sizeof NAMES / sizeof NAMES[0] && NAMES[t->kind] != NULL ? NAMES[t->kind] : "expression";
+    const char *name =
+        t->kind < sizeof NAMES / sizeof NAMES[0] && NAMES[t->kind] != NULL ? NAMES[t->kind] : "expression";
     return jj_parse_fail(p, t->line, "can't assign to '%s'", name);
 }
 
@@ -335,7 +372,9 @@ static Status parse_macro_body(Parser *p, Node *macro, const char *const *ends) 
         const Token t = {.type = T_NAME, .s = name->str.s, .len = name->str.len};
         if (jj_is_name(&t, "caller")) {
             if (macro->more[i]->a == NULL && (macro->op & MACRO_CALLER))
-                return jj_parse_fail(p, macro->line, "When defining macros or call blocks the special \"caller\" argument must be omitted or be given a default.");
+                return jj_parse_fail(
+                    p, macro->line,
+                    "When defining macros or call blocks the special \"caller\" argument must be omitted or be given a default.");
             macro->op &= ~MACRO_CALLER;
         }
         if (jj_is_name(&t, "kwargs")) macro->op &= ~MACRO_KWARGS;
@@ -381,7 +420,9 @@ static Status parse_block(Parser *p, Node **out) {
     (*out)->op = jj_is_name(now(p), "scoped");
     if ((*out)->op) TRY(jj_advance(p));
     if (type_now(p) == T_SUB)
-        return jj_parse_fail(p, now(p)->line, "Block names in Jinja have to be valid Python identifiers and may not contain hyphens, use an underscore instead.");
+        return jj_parse_fail(
+            p, now(p)->line,
+            "Block names in Jinja have to be valid Python identifiers and may not contain hyphens, use an underscore instead.");
     TRY(parse_statements(p, END, true, &(*out)->kids, &(*out)->n_kids));
     const Token t = {.type = T_NAME, .s = (*out)->name->str.s, .len = (*out)->name->str.len};
     if (type_now(p) == T_NAME && now(p)->len == t.len && memcmp(now(p)->s, t.s, t.len) == 0) return jj_advance(p);
@@ -435,10 +476,14 @@ static Status parse_no_loader(Parser *p, Node **out) {
 static const struct {
     const char *tag;
     Status (*parse)(Parser *p, Node **out);
-} TAGS[] = {{"for", parse_for}, {"if", parse_if}, {"set", parse_set}, {"macro", parse_macro}, {"call", parse_call_block},
-            {"filter", parse_filter_block}, {"with", parse_with}, {"block", parse_block}, {"print", parse_print},
-            {"generation", parse_generation}, {"break", parse_break}, {"continue", parse_break}, {"include", parse_no_loader},
-            {"import", parse_no_loader}, {"from", parse_no_loader}, {"extends", parse_no_loader}};
+} TAGS[] = {{"for", parse_for},           {"if", parse_if},
+            {"set", parse_set},           {"macro", parse_macro},
+            {"call", parse_call_block},   {"filter", parse_filter_block},
+            {"with", parse_with},         {"block", parse_block},
+            {"print", parse_print},       {"generation", parse_generation},
+            {"break", parse_break},       {"continue", parse_break},
+            {"include", parse_no_loader}, {"import", parse_no_loader},
+            {"from", parse_no_loader},    {"extends", parse_no_loader}};
 
 static Status parse_statement(Parser *p, Node ***body, size_t *n) {
     const Token *t = now(p);

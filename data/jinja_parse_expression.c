@@ -7,7 +7,9 @@ static Status parse_unary(Parser *p, bool with_filter, Node **out);
 static Status parse_postfix(Parser *p, Node **node);
 
 static const Token *now(const Parser *p) { return &p->tokens[p->at]; }
-static const Token *ahead(const Parser *p) { return &p->tokens[p->at + (now(p)->type != T_EOF && now(p)->type != T_ERROR)]; }
+static const Token *ahead(const Parser *p) {
+    return &p->tokens[p->at + (now(p)->type != T_EOF && now(p)->type != T_ERROR)];
+}
 static TokenType type_now(const Parser *p) { return now(p)->type; }
 static bool name_now(const Parser *p, const char *name) { return jj_is_name(now(p), name); }
 
@@ -130,7 +132,8 @@ static bool math_op(TokenType type, int level, int *op) {
         TokenType type;
         int level;
         Op op;
-    } OPS[] = {{T_ADD, 1, OP_ADD}, {T_SUB, 1, OP_SUB}, {T_MUL, 2, OP_MUL}, {T_DIV, 2, OP_DIV}, {T_FLOORDIV, 2, OP_FLOORDIV}, {T_MOD, 2, OP_MOD}, {T_POW, 3, OP_POW}};
+    } OPS[] = {{T_ADD, 1, OP_ADD},           {T_SUB, 1, OP_SUB}, {T_MUL, 2, OP_MUL}, {T_DIV, 2, OP_DIV},
+               {T_FLOORDIV, 2, OP_FLOORDIV}, {T_MOD, 2, OP_MOD}, {T_POW, 3, OP_POW}};
     for (size_t i = 0; i < sizeof OPS / sizeof OPS[0]; i++) {
         *op = (int)OPS[i].op;
         if (type == OPS[i].type && level == OPS[i].level) return true;
@@ -146,7 +149,9 @@ static Status parse_math(Parser *p, int level, Node **out) {
     for (Node *left = NULL;;) {
         Node *right;
         int op;
-        TRY(level == 1 ? parse_concat(p, &right) : level == 2 ? parse_math(p, 3, &right) : parse_unary(p, true, &right));
+        TRY(level == 1   ? parse_concat(p, &right)
+            : level == 2 ? parse_math(p, 3, &right)
+                         : parse_unary(p, true, &right));
         if (left == NULL) {
             left = right;
         } else {
@@ -307,7 +312,8 @@ static Status parse_subscript(Parser *p, Node **node) {
         TRY(jj_expect(p, T_RBRACKET));
         if (tuple->n_kids != 1) {
             for (size_t i = 0; i < tuple->n_kids; i++)
-                if (tuple->kids[i]->kind == N_BARE_SLICE) return jj_parse_fail(p, line, "slices inside a tuple are not supported");
+                if (tuple->kids[i]->kind == N_BARE_SLICE)
+                    return jj_parse_fail(p, line, "slices inside a tuple are not supported");
             arg = tuple;
         }
         if (arg->kind == N_BARE_SLICE) {
@@ -487,7 +493,10 @@ static Status parse_string(Parser *p, Node **out) {
 
 /* What macros must know about their bodies: does one mention caller, kwargs, varargs? */
 static void note_special(Parser *p, const Token *t) {
-    int bit = jj_is_name(t, "caller") ? MACRO_CALLER : jj_is_name(t, "kwargs") ? MACRO_KWARGS : jj_is_name(t, "varargs") ? MACRO_VARARGS : 0;
+    int bit = jj_is_name(t, "caller")    ? MACRO_CALLER
+              : jj_is_name(t, "kwargs")  ? MACRO_KWARGS
+              : jj_is_name(t, "varargs") ? MACRO_VARARGS
+                                         : 0;
     for (int i = 0; i < p->n_macros; i++) p->macros[i]->op |= bit;
 }
 
@@ -513,8 +522,12 @@ Status jj_parse_primary(Parser *p, bool with_namespace, Node **out) {
     const Token *t = now(p);
     TRY(jj_enter(p));
     switch ((int)t->type) {
-    case T_NAME: TRY(parse_name(p, with_namespace, out)); break;
-    case T_STRING: TRY(parse_string(p, out)); break;
+    case T_NAME:
+        TRY(parse_name(p, with_namespace, out));
+        break;
+    case T_STRING:
+        TRY(parse_string(p, out));
+        break;
     case T_INTEGER:
     case T_FLOAT:
         TRY(jj_advance(p));
@@ -525,9 +538,14 @@ Status jj_parse_primary(Parser *p, bool with_namespace, Node **out) {
         TRY(jj_parse_tuple(p, TUPLE_PARENTHESES, NULL, out));
         TRY(jj_expect(p, T_RPAREN));
         break;
-    case T_LBRACKET: TRY(parse_list(p, out)); break;
-    case T_LBRACE: TRY(parse_dict(p, out)); break;
-    default: return jj_parse_fail(p, t->line, "unexpected '%s'", jj_token_text(p, t));
+    case T_LBRACKET:
+        TRY(parse_list(p, out));
+        break;
+    case T_LBRACE:
+        TRY(parse_dict(p, out));
+        break;
+    default:
+        return jj_parse_fail(p, t->line, "unexpected '%s'", jj_token_text(p, t));
     }
     p->depth--;
     return OK;

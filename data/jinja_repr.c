@@ -8,11 +8,23 @@
 #include <stdlib.h>
 
 const char *jj_type_name(const Value *v) {
-    static const char *const NAMES[] = {
-        [V_MISSING] = "object", [V_UNDEFINED] = "Undefined", [V_NONE] = "NoneType", [V_BOOL] = "bool", [V_INT] = "int",
-        [V_FLOAT] = "float", [V_LIST] = "list", [V_TUPLE] = "tuple", [V_DICT] = "dict", [V_RANGE] = "range",
-        [V_NAMESPACE] = "TemplateNamespace", [V_LOOP] = "LoopContext", [V_MACRO] = "Macro", [V_FUNCTION] = "function",
-        [V_METHOD] = "builtin_function_or_method", [V_CYCLER] = "Cycler", [V_JOINER] = "Joiner"};
+    static const char *const NAMES[] = {[V_MISSING] = "object",
+                                        [V_UNDEFINED] = "Undefined",
+                                        [V_NONE] = "NoneType",
+                                        [V_BOOL] = "bool",
+                                        [V_INT] = "int",
+                                        [V_FLOAT] = "float",
+                                        [V_LIST] = "list",
+                                        [V_TUPLE] = "tuple",
+                                        [V_DICT] = "dict",
+                                        [V_RANGE] = "range",
+                                        [V_NAMESPACE] = "TemplateNamespace",
+                                        [V_LOOP] = "LoopContext",
+                                        [V_MACRO] = "Macro",
+                                        [V_FUNCTION] = "function",
+                                        [V_METHOD] = "builtin_function_or_method",
+                                        [V_CYCLER] = "Cycler",
+                                        [V_JOINER] = "Joiner"};
     static const char *const VIEWS[] = {"dict_keys", "dict_values", "dict_items"};
     if (v->type == V_STRING) return v->str->markup ? "Markup" : "str";
     if (v->type == V_VIEW) return VIEWS[v->view->kind];
@@ -49,8 +61,8 @@ void jj_float_repr(double f, char out[40]) {
     while (n > 1 && plain[n - 1] == '0') n--;
     const char *sign = signbit(f) ? "-" : "";
     if (exponent < -4 || exponent >= 16)
-        snprintf(out, 40, "%s%c%s%.*se%c%02d", sign, plain[0], n > 1 ? "." : "", n - 1, plain + 1, exponent < 0 ? '-' : '+',
-                 abs(exponent));
+        snprintf(out, 40, "%s%c%s%.*se%c%02d", sign, plain[0], n > 1 ? "." : "", n - 1, plain + 1,
+                 exponent < 0 ? '-' : '+', abs(exponent));
     else if (exponent < 0)
         snprintf(out, 40, "%s0.%.*s%.*s", sign, -exponent - 1, "0000", n, plain);
     else if (n <= exponent + 1)
@@ -66,7 +78,8 @@ static Status put_at(Run *r, Sink *k, const Str *s, size_t at, const char *text)
 }
 
 static Status put_string_repr(Run *r, Sink *k, const Str *s) {
-    bool single = s->len > 0 && memchr(s->s, '\'', s->len) != NULL, twice = s->len > 0 && memchr(s->s, '"', s->len) != NULL;
+    bool single = s->len > 0 && memchr(s->s, '\'', s->len) != NULL,
+         twice = s->len > 0 && memchr(s->s, '"', s->len) != NULL;
     const char quote[2] = {single && !twice ? '"' : '\'', 0};
     size_t from = 0;
     char text[16];
@@ -129,20 +142,26 @@ static Status put_other(Run *r, Sink *k, const Value *v, int depth) {
         snprintf(text, sizeof text, "%s([", jj_type_name(v));
         return put_items(r, k, items.list->items, items.list->n, text, "])", depth);
     case V_RANGE:
-        snprintf(text, sizeof text, v->range->step == 1 ? "range(%lld, %lld)" : "range(%lld, %lld, %lld)", (long long)v->range->start,
-                 (long long)v->range->stop, (long long)v->range->step);
+        snprintf(text, sizeof text, v->range->step == 1 ? "range(%lld, %lld)" : "range(%lld, %lld, %lld)",
+                 (long long)v->range->start, (long long)v->range->stop, (long long)v->range->step);
         break;
-    case V_LOOP: snprintf(text, sizeof text, "<LoopContext %zu/%zu>", v->loop->index0 + 1, v->loop->n); break;
+    case V_LOOP:
+        snprintf(text, sizeof text, "<LoopContext %zu/%zu>", v->loop->index0 + 1, v->loop->n);
+        break;
     case V_MACRO:
         if (v->macro->node->name == NULL) return jj_puts(r, k, "<Macro anonymous>");
         TRY(jj_puts(r, k, "<Macro '"));
         TRY(jj_put_all(r, k, &v->macro->node->name->str));
         return jj_puts(r, k, "'>");
-    case V_FUNCTION: snprintf(text, sizeof text, "<function %s>", v->function->python_name); break;
-    case V_METHOD:
-        snprintf(text, sizeof text, "<built-in method %s of %s object>", v->method->function->name, jj_type_name(&v->method->self));
+    case V_FUNCTION:
+        snprintf(text, sizeof text, "<function %s>", v->function->python_name);
         break;
-    default: snprintf(text, sizeof text, "<%s object>", jj_type_name(v));
+    case V_METHOD:
+        snprintf(text, sizeof text, "<built-in method %s of %s object>", v->method->function->name,
+                 jj_type_name(&v->method->self));
+        break;
+    default:
+        snprintf(text, sizeof text, "<%s object>", jj_type_name(v));
     }
     return jj_puts(r, k, text);
 }
@@ -152,16 +171,28 @@ Status jj_put_repr(Run *r, Sink *k, const Value *v, int depth) {
     if (depth > VALUE_DEPTH) return jj_limit(r, "maximum recursion depth exceeded while getting the repr of an object");
     TRY(jj_steps(r, 1));
     switch ((int)v->type) {
-    case V_UNDEFINED: return jj_puts(r, k, "Undefined");
-    case V_NONE: return jj_puts(r, k, "None");
-    case V_BOOL: return jj_puts(r, k, v->b ? "True" : "False");
-    case V_INT: snprintf(text, sizeof text, "%lld", (long long)v->i); return jj_puts(r, k, text);
-    case V_FLOAT: jj_float_repr(v->f, text); return jj_puts(r, k, text);
-    case V_STRING: return put_string_repr(r, k, v->str);
-    case V_LIST: return put_items(r, k, v->list->items, v->list->n, "[", "]", depth + 1);
-    case V_TUPLE: return put_items(r, k, v->list->items, v->list->n, "(", v->list->n == 1 ? ",)" : ")", depth + 1);
-    case V_DICT: return put_dict(r, k, v->dict, depth + 1);
-    default: return put_other(r, k, v, depth + 1);
+    case V_UNDEFINED:
+        return jj_puts(r, k, "Undefined");
+    case V_NONE:
+        return jj_puts(r, k, "None");
+    case V_BOOL:
+        return jj_puts(r, k, v->b ? "True" : "False");
+    case V_INT:
+        snprintf(text, sizeof text, "%lld", (long long)v->i);
+        return jj_puts(r, k, text);
+    case V_FLOAT:
+        jj_float_repr(v->f, text);
+        return jj_puts(r, k, text);
+    case V_STRING:
+        return put_string_repr(r, k, v->str);
+    case V_LIST:
+        return put_items(r, k, v->list->items, v->list->n, "[", "]", depth + 1);
+    case V_TUPLE:
+        return put_items(r, k, v->list->items, v->list->n, "(", v->list->n == 1 ? ",)" : ")", depth + 1);
+    case V_DICT:
+        return put_dict(r, k, v->dict, depth + 1);
+    default:
+        return put_other(r, k, v, depth + 1);
     }
 }
 

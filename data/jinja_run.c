@@ -47,8 +47,10 @@ static Status set_namespace(Run *r, const Node *target, Env *env, const Value *v
     if (ns.type != V_NAMESPACE) return jj_raise(r, "cannot assign attribute on non-namespace object");
     const Str *key = target->value.str;
     if (key->len > 0 && key->s[0] == '_')
-        return jj_raise(r, "Chat templates cannot store underscore-prefixed attributes on a namespace, but got '%.*s'. Please rename the attribute.",
-                        (int)(key->len < 400 ? key->len : 400), key->s);
+        return jj_raise(
+            r,
+            "Chat templates cannot store underscore-prefixed attributes on a namespace, but got '%.*s'. Please rename the attribute.",
+            (int)(key->len < 400 ? key->len : 400), key->s);
     return jj_dict_set(r, ns.dict, &target->value, value);
 }
 
@@ -60,7 +62,8 @@ Status jj_assign(Run *r, const Node *target, Env *env, const Value *value) {
     if (target->kind == N_NSREF) return set_namespace(r, target, env, value);
     if (!jj_is_iterable(value)) return jj_raise(r, "cannot unpack non-iterable %s object", jj_type_name(value));
     TRY(jj_elements(r, value, &items, &n));
-    if (n < target->n_kids) return jj_raise(r, "not enough values to unpack (expected %zu, got %zu)", target->n_kids, n);
+    if (n < target->n_kids)
+        return jj_raise(r, "not enough values to unpack (expected %zu, got %zu)", target->n_kids, n);
     if (n > target->n_kids) return jj_raise(r, "too many values to unpack (expected %zu)", target->n_kids);
     for (size_t i = 0; i < n; i++) TRY(jj_assign(r, target->kids[i], env, &items[i]));
     return OK;
@@ -154,7 +157,8 @@ static Status run_for(Run *r, const Node *n, Env *env) {
 Status jj_call_loop(Run *r, Loop *loop, const Args *args, Value *out) {
     Sink k = {0}, *before = r->out;
     Flow flow = r->flow;
-    if (args->n != 1 || args->n_keywords > 0) return jj_raise(r, "LoopContext.__call__() takes 2 positional arguments but %zu were given", args->n + 1);
+    if (args->n != 1 || args->n_keywords > 0)
+        return jj_raise(r, "LoopContext.__call__() takes 2 positional arguments but %zu were given", args->n + 1);
     if (loop->node == NULL) return jj_raise(r, "The loop must have the 'recursive' marker to be called recursively.");
     TRY(enter_call(r));
     r->out = &k;
@@ -334,7 +338,9 @@ static const Value *take(const Args *args, bool *taken, const Str *name) {
 static const char *macro_name(Run *r, const Node *n) {
     char *text;
     if (n->name == NULL) return "None";
-    return jj_printf(r, &text, "'%.*s'", (int)(n->name->str.len < 400 ? n->name->str.len : 400), n->name->str.s) == OK ? text : "?";
+    return jj_printf(r, &text, "'%.*s'", (int)(n->name->str.len < 400 ? n->name->str.len : 400), n->name->str.s) == OK
+               ? text
+               : "?";
 }
 
 /* caller, kwargs and varargs, for macros that mention them. */
@@ -358,8 +364,12 @@ static Status bind_special(Run *r, const Node *n, const Args *args, bool *taken,
             const Str *name = args->keywords[i].name;
             if (taken[i]) continue;
             if (take(args, taken, &CALLER) != NULL)
-                return jj_raise(r, "macro %s was invoked with two values for the special caller argument. This is most likely a bug.", macro_name(r, n));
-            return jj_raise(r, "macro %s takes no keyword argument '%.*s'", macro_name(r, n), (int)(name->len < 400 ? name->len : 400), name->s);
+                return jj_raise(
+                    r,
+                    "macro %s was invoked with two values for the special caller argument. This is most likely a bug.",
+                    macro_name(r, n));
+            return jj_raise(r, "macro %s takes no keyword argument '%.*s'", macro_name(r, n),
+                            (int)(name->len < 400 ? name->len : 400), name->s);
         }
     }
     size_t extra = args->n > n->n_more ? args->n - n->n_more : 0;
@@ -398,7 +408,8 @@ Status jj_call_macro(Run *r, const Macro *m, const Args *args, Value *out) {
             TRY(jj_eval(r, n->more[i]->a, scope, &v));
         } else {
             char *hint;
-            TRY(jj_printf(r, &hint, "parameter '%.*s' was not provided", (int)(name->str.len < 400 ? name->str.len : 400), name->str.s));
+            TRY(jj_printf(r, &hint, "parameter '%.*s' was not provided",
+                          (int)(name->str.len < 400 ? name->str.len : 400), name->str.s));
             TRY(jj_undefined(r, hint, NULL, NULL, &v));
         }
         TRY(jj_env_set(r, scope, name, &v));

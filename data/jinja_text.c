@@ -247,7 +247,8 @@ static bool plain_number(const Str *s, char *out, size_t cap) {
     for (size_t i = begin; i < end; i++) {
         char c = s->s[i];
         if (c == '_') {
-            bool between = i > begin && i + 1 < end && s->s[i - 1] != '_' && s->s[i - 1] != '+' && s->s[i - 1] != '-' && s->s[i - 1] != '.' && s->s[i + 1] != '.';
+            bool between = i > begin && i + 1 < end && s->s[i - 1] != '_' && s->s[i - 1] != '+' && s->s[i - 1] != '-' &&
+                           s->s[i - 1] != '.' && s->s[i + 1] != '.';
             if (!between) return false;
             continue;
         }

@@ -17,21 +17,25 @@ bool jj_is_space(uint32_t cp) { return unicode_is_space(cp) || (cp >= 0x1C && cp
 bool jj_is_printable(uint32_t cp) {
     if (cp < 0x7F) return cp >= 0x20;
     int c = category(cp);
-    return c != CATEGORY_CC && c != CATEGORY_CF && c != CATEGORY_CS && c != CATEGORY_CO && c != CATEGORY_CN && c != CATEGORY_ZL && c != CATEGORY_ZP && c != CATEGORY_ZS;
+    return c != CATEGORY_CC && c != CATEGORY_CF && c != CATEGORY_CS && c != CATEGORY_CO && c != CATEGORY_CN &&
+           c != CATEGORY_ZL && c != CATEGORY_ZP && c != CATEGORY_ZS;
 }
 
 bool jj_is_cased(uint32_t cp, bool *upper, bool *lower, bool *title) {
     int c = category(cp);
     *title = c == CATEGORY_LT;
     *upper = !*title && (c == CATEGORY_LU || (uint32_t)utf8proc_tolower((utf8proc_int32_t)cp) != cp);
-    *lower = !*title && !*upper && (c == CATEGORY_LL || (uint32_t)utf8proc_toupper((utf8proc_int32_t)cp) != cp || cp == 0xAA || cp == 0xBA);
+    *lower = !*title && !*upper &&
+             (c == CATEGORY_LL || (uint32_t)utf8proc_toupper((utf8proc_int32_t)cp) != cp || cp == 0xAA || cp == 0xBA);
     return *title || *upper || *lower;
 }
 
 /* Digits that are no decimals: superscripts, circled ones and so on (Unicode's numeric type Digit). */
 static bool is_other_digit(uint32_t cp) {
-    static const uint32_t RANGES[][2] = {{0xB2, 0xB3}, {0xB9, 0xB9}, {0x1369, 0x1371}, {0x19DA, 0x19DA}, {0x2070, 0x2070}, {0x2074, 0x2079}, {0x2080, 0x2089},
-        {0x2460, 0x2468}, {0x2474, 0x247C}, {0x2488, 0x2490}, {0x24EA, 0x24EA}, {0x24F5, 0x24FD}, {0x24FF, 0x24FF}, {0x2776, 0x277E}, {0x2780, 0x2788},
+    static const uint32_t RANGES[][2] = {
+        {0xB2, 0xB3},     {0xB9, 0xB9},       {0x1369, 0x1371},   {0x19DA, 0x19DA},   {0x2070, 0x2070},
+        {0x2074, 0x2079}, {0x2080, 0x2089},   {0x2460, 0x2468},   {0x2474, 0x247C},   {0x2488, 0x2490},
+        {0x24EA, 0x24EA}, {0x24F5, 0x24FD},   {0x24FF, 0x24FF},   {0x2776, 0x277E},   {0x2780, 0x2788},
         {0x278A, 0x2792}, {0x10A40, 0x10A43}, {0x10E60, 0x10E68}, {0x11052, 0x1105A}, {0x1F100, 0x1F10A}};
     for (size_t i = 0; i < sizeof RANGES / sizeof RANGES[0]; i++)
         if (cp >= RANGES[i][0] && cp <= RANGES[i][1]) return true;
@@ -42,13 +46,20 @@ bool jj_char_is(uint32_t cp, CharClass which) {
     int c = category(cp);
     bool alpha = c >= CATEGORY_LU && c <= CATEGORY_LO, numeric = c >= CATEGORY_ND && c <= CATEGORY_NO;
     switch (which) {
-    case CHAR_ALPHA: return alpha;
-    case CHAR_DECIMAL: return c == CATEGORY_ND;
-    case CHAR_DIGIT: return c == CATEGORY_ND || is_other_digit(cp);
-    case CHAR_NUMERIC: return numeric;
-    case CHAR_SPACE: return jj_is_space(cp);
-    case CHAR_WORD: return alpha || numeric || cp == '_';
-    case CHAR_PRINTABLE: return cp == ' ' || jj_is_printable(cp);
+    case CHAR_ALPHA:
+        return alpha;
+    case CHAR_DECIMAL:
+        return c == CATEGORY_ND;
+    case CHAR_DIGIT:
+        return c == CATEGORY_ND || is_other_digit(cp);
+    case CHAR_NUMERIC:
+        return numeric;
+    case CHAR_SPACE:
+        return jj_is_space(cp);
+    case CHAR_WORD:
+        return alpha || numeric || cp == '_';
+    case CHAR_PRINTABLE:
+        return cp == ' ' || jj_is_printable(cp);
     }
     return false;
 }
@@ -57,8 +68,9 @@ bool jj_char_is(uint32_t cp, CharClass which) {
 static bool is_ignorable(uint32_t cp) {
     int c = category(cp);
     if (c == CATEGORY_MN || c == CATEGORY_ME || c == CATEGORY_CF || c == CATEGORY_LM || c == CATEGORY_SK) return true;
-    return cp == '\'' || cp == '.' || cp == ':' || cp == 0xB7 || cp == 0x387 || cp == 0x55F || cp == 0x5F4 || cp == 0x2018 || cp == 0x2019 || cp == 0x2024 ||
-           cp == 0x2027 || cp == 0xFE13 || cp == 0xFE52 || cp == 0xFE55 || cp == 0xFF07 || cp == 0xFF0E || cp == 0xFF1A;
+    return cp == '\'' || cp == '.' || cp == ':' || cp == 0xB7 || cp == 0x387 || cp == 0x55F || cp == 0x5F4 ||
+           cp == 0x2018 || cp == 0x2019 || cp == 0x2024 || cp == 0x2027 || cp == 0xFE13 || cp == 0xFE52 ||
+           cp == 0xFE55 || cp == 0xFF07 || cp == 0xFF0E || cp == 0xFF1A;
 }
 
 /* Whether the sigma at [at, at + 2) of the whole text ends a word. */
@@ -121,7 +133,8 @@ Status jj_put_case(Run *r, Sink *k, const Str *s, size_t begin, size_t end, Case
         uint32_t cp;
         for (n = 0; at + n < end && n < sizeof ascii && (uint8_t)s->s[at + n] < 0x80; n++) {
             char x = s->s[at + n];
-            bool is_lower = x >= 'a' && x <= 'z', is_upper = x >= 'A' && x <= 'Z', up = c == CASE_UPPER || c == CASE_TITLE;
+            bool is_lower = x >= 'a' && x <= 'z', is_upper = x >= 'A' && x <= 'Z',
+                 up = c == CASE_UPPER || c == CASE_TITLE;
             ascii[n] = (char)((up && is_lower) || (!up && is_upper) ? x ^ 0x20 : x);
         }
         if (n > 0) { /* ASCII keeps its length: its spans as well */
@@ -135,7 +148,8 @@ Status jj_put_case(Run *r, Sink *k, const Str *s, size_t begin, size_t end, Case
         }
         n = (size_t)utf8_decode(s->s + at, end - at, &cp);
         size_t len = map_char(cp, c, wide);
-        if (c == CASE_LOWER && cp == CAPITAL_SIGMA && is_final(s, begin, end, at)) len = (size_t)utf8_encode(FINAL_SIGMA, wide);
+        if (c == CASE_LOWER && cp == CAPITAL_SIGMA && is_final(s, begin, end, at))
+            len = (size_t)utf8_encode(FINAL_SIGMA, wide);
         TRY(jj_put(r, k, wide, len, source));
     }
     return OK;

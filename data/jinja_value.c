@@ -102,7 +102,8 @@ static Status add_span(Run *r, Sink *k, size_t len, const Json *source, uint32_t
 }
 
 static Status add_bytes(Run *r, Sink *k, const char *s, size_t len) {
-    if (len > r->text_max - k->len) return jj_limit(r, "a text of the template is too long: more than %zu bytes", r->text_max);
+    if (len > r->text_max - k->len)
+        return jj_limit(r, "a text of the template is too long: more than %zu bytes", r->text_max);
     if (k->len + len > k->cap) TRY(room_for(r, 2 * (k->len + len)));
     TRY(jj_steps(r, len / 64));
     TRY(arena_grow(r->arena, &k->data, &k->cap, k->len, k->len + len, 1, r->e));
@@ -400,13 +401,23 @@ Status jj_dict_set(Run *r, Dict *d, const Value *key, const Value *value) {
 
 Status jj_from_json(Run *r, const Json *j, int depth, Value *out) {
     switch (j->type) {
-    case JSON_NULL: *out = jj_none(); return OK;
-    case JSON_BOOL: *out = jj_bool(j->boolean); return OK;
-    case JSON_INT: *out = jj_int(j->integer); return OK;
-    case JSON_REAL: *out = jj_float(j->real); return OK;
-    case JSON_STRING: return jj_str(r, j->string.s, j->string.len, j, out);
+    case JSON_NULL:
+        *out = jj_none();
+        return OK;
+    case JSON_BOOL:
+        *out = jj_bool(j->boolean);
+        return OK;
+    case JSON_INT:
+        *out = jj_int(j->integer);
+        return OK;
+    case JSON_REAL:
+        *out = jj_float(j->real);
+        return OK;
+    case JSON_STRING:
+        return jj_str(r, j->string.s, j->string.len, j, out);
     case JSON_ARRAY:
-    case JSON_OBJECT: break;
+    case JSON_OBJECT:
+        break;
     }
     if (depth > JSON_DEPTH_MAX + 8) return jj_limit(r, "the variables are nested too deep");
     if (j->type == JSON_ARRAY) {
