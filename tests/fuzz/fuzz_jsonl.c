@@ -8,6 +8,8 @@
 #include "data/tokenizer.h"
 #include "train/tokenizer_load.h"
 
+#include <string.h>
+
 enum { LIMIT = 24, STEPS = 6, MICRO = 2 };
 
 static Tokenizer *tokenizer(void) {
@@ -86,6 +88,25 @@ static void use(Arena *a, const Dataset *d, int64_t vocab, uint64_t seed) {
     use_batches(a, &limited, seed & 2, seed);
 }
 
+static Status count_message(void *ctx, const char *message, Err *e) {
+    (void)e;
+    CHECK(strstr(message, "rows.jsonl") != NULL, "a message without its file: %s", message);
+    ++*(int64_t *)ctx;
+    return OK;
+}
+
+/* Checking finds something wherever loading does; what it finds beyond that is about rows that could be loaded. */
+static void check_agrees(Arena *a, const DataSource *source, const DataContext *context, Status loaded) {
+    int64_t told = 0;
+    DataCheck check = {.report = count_message, .ctx = &told};
+    Err e = {0};
+    Status st = dataset_check(source, 1, context, &check, &e);
+    if (loaded == ERR_CONFIG || st == ERR_CONFIG) return;
+    if (!fuzz_result(a, st, &e)) return;
+    CHECK(check.bad == told && check.files == 1, "%lld bad rows, %lld told", (long long)check.bad, (long long)told);
+    CHECK(loaded != ERR_DATA || told > 0, "loading failed, and checking found nothing");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Tokenizer *t = tokenizer();
     DataContext context = {.tokenizer = t, .vocab = (int64_t)tokenizer_vocab_size(t)};
@@ -96,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         DataSource source = {.path = fuzz_put(a, "rows.jsonl", data, size),
                              .type = round == 0 ? NULL : FORMATS[size % (size_t)FORMAT_COUNT].name};
         Status st = dataset_load(a, &source, 1, &context, &d, &e);
+        check_agrees(a, &source, &context, st);
         if (fuzz_result(a, st, &e)) use(a, &d, context.vocab, size);
     }
     return 0;
