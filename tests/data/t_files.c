@@ -5,6 +5,7 @@
 #include "data/dataset.h"
 #include "data/files.h"
 #include "data/jsonl.h"
+#include "data/pattern.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -226,6 +227,67 @@ static const char *names_of(const DataFiles *f) {
     return out;
 }
 
+static void patterns(void **state) {
+    (void)state;
+    static const struct {
+        const char *pattern, *matches, *others; /* names, one space between */
+    } cases[] = {
+        {"*", "a b.c \xC3\xA9", ".a"},
+        {".*", ".a .", "a"},
+        {"a*", "a ab a*", "ba"},
+        {"*a", "a ba aa", "ab"},
+        {"a*b*c", "abc axbyc abbc aabcbc", "ab acb abcd"},
+        {"?", "a \xC3\xA9", "ab"},
+        {"a?", "ab a\xE4\xBD\xA0", "a abc"},
+        {"[ab]", "a b", "c ab"},
+        {"[a-cx]1", "b1 x1", "d1 b2"},
+        {"[!a-c]", "d -", "a"},
+        {"[^a]", "b", "a"},
+        {"[]a]", "] a", "b"},
+        {"[a-]", "a -", "b"},
+        {"[\xC3\xA0-\xC3\xBF]", "\xC3\xA9", "a"},
+        {"[a", "[a", "a"},
+        {"\\*", "*", "a \\*"},
+        {"a.**", "a. a.b", "a"},
+        {"**********************x", "x yx", "y"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int want = 0; want < 2; want++) {
+            char name[32];
+            for (const char *s = want ? cases[i].matches : cases[i].others; *s != 0;) {
+                size_t n = strcspn(s, " ");
+                snprintf(name, sizeof name, "%.*s", (int)n, s);
+                if (pattern_matches(cases[i].pattern, strlen(cases[i].pattern), name) != (want == 1))
+                    fail_msg("%s and %s", cases[i].pattern, name);
+                s += n + (s[n] == ' ');
+            }
+        }
+    }
+}
+
+/* Patterns in the middle of a path, slashes as written. */
+static void patterns_of_paths(void **state) {
+    (void)state;
+    const char **paths;
+    size_t n;
+    Err e;
+    ASSERT_OK(make_folders(in_folder("x1/in"), &e), e);
+    ASSERT_OK(make_folders(in_folder("x2/in"), &e), e);
+    put("x1/in/b", "");
+    put("x2/in/a", "");
+    put("x2/in/b", "");
+    put("x3", "");
+    ASSERT_OK(pattern_paths(arena, in_folder("x*//in/[ab]"), &paths, &n, &e), e);
+    assert_int_equal(n, 3);
+    assert_string_equal(paths[0], in_folder("x1//in/b"));
+    assert_string_equal(paths[1], in_folder("x2//in/a"));
+    assert_string_equal(paths[2], in_folder("x2//in/b"));
+    ASSERT_OK(pattern_paths(arena, in_folder("x?/in/a"), &paths, &n, &e), e);
+    assert_int_equal(n, 1);
+    ASSERT_OK(pattern_paths(arena, in_folder("*/*/*/*/*"), &paths, &n, &e), e);
+    assert_int_equal(n, 0);
+}
+
 static void folders_and_patterns(void **state) {
     (void)state;
     DataFiles f;
@@ -295,6 +357,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(several_members, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(long_lines, setup, teardown),
+        cmocka_unit_test_setup_teardown(patterns, setup, teardown),
+        cmocka_unit_test_setup_teardown(patterns_of_paths, setup, teardown),
         cmocka_unit_test_setup_teardown(folders_and_patterns, setup, teardown),
         cmocka_unit_test_setup_teardown(datasets_of_folders, setup, teardown),
     };
