@@ -106,8 +106,8 @@ mkdir "$dir/packed"
 printf '{"text": "a"}\n{"text": "b"}\n' | gzip >"$dir/packed/gz"
 printf '\x28\xb5\x2f\xfd\0\x38\x71\0\0{"text": "a"}\n' >"$dir/packed/zst" # one block as it is
 printf 'base_model: %s\ndatasets:\n  - path: %s/packed/*\n  - path: %s/packed\n' "$base" "$dir" "$dir" >"$dir/packed.yaml"
-malloc_fails "data check, compressed" 30 : data check "$dir/packed.yaml"
-malloc_fails "data stats, compressed" 8 : data stats "$dir/packed.yaml" dedupe=true --json
+malloc_fails "data check, compressed" 30 : data check "$dir/packed.yaml" threads=1
+malloc_fails "data stats, compressed" 8 : data stats "$dir/packed.yaml" dedupe=true threads=1 --json
 malloc_fails plan 8 : plan "$dir/run.yaml" --json
 malloc_fails "config check" 8 : config check "$dir/run.yaml"
 verdict "no memory for a library: told, nothing is lost"
