@@ -156,6 +156,18 @@ enum {
 Status tokenizer_encode(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags, int32_t **ids,
                         size_t *n, Err *e);
 
+/* Bytes begin .. end of a text. */
+typedef struct TextRange {
+    size_t begin, end;
+} TextRange;
+
+/* As tokenizer_encode; marked[i] is 1 where token i has a byte in one of the ranges (ascending, disjoint, inside the text),
+ * else 0. A token found in the text (added) has its own bytes, not the whitespace that it takes; one before which a prefix
+ * was put has the prefix too. BOS and EOS that were not in the text are in no range. */
+Status tokenizer_encode_marked(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags,
+                               const TextRange *ranges, size_t n_ranges, int32_t **ids, uint8_t **marked, size_t *n,
+                               Err *e);
+
 /* Text of ids, in the arena, NUL added. Ids that are no token are left out, as in Hugging Face. Byte-level: bytes that
  * are no UTF-8 become U+FFFD, one per maximal prefix of a character (a cut 3-byte sequence gives one). Byte fallback:
  * a run of byte tokens that is no UTF-8 as a whole becomes one U+FFFD per byte. Thread-safe. */

@@ -1,5 +1,5 @@
 /* tokenizer_encode.c: text to ids; the stages are listed in tokenizer_internal.h. */
-#include "data/tokenizer_internal.h"
+#include "data/tokenizer_marks.h"
 
 #include "base/utf8.h"
 #include "data/unicode.h"
@@ -13,6 +13,10 @@ typedef struct Encoder {
     BpeWork work;  /* holds the ids */
     Buf normal[2]; /* normalizer */
     Buf spaced[2], prefixed;
+    Buf part[2];    /* of marking: a part of a text, normalized */
+    MarkLevel *raw; /* of marking: ranges of the whole text; NULL: nothing is marked */
+    uint8_t *marks; /* of marking: one an id, as far as known; of the others 0 */
+    size_t n_marks, cap_marks;
     bool special; /* special tokens match */
     bool goes_on; /* TOKENIZER_CONTINUATION */
     Err *e;
@@ -22,6 +26,33 @@ static Status add_id(Encoder *c, int32_t id) {
     BpeWork *w = &c->work;
     TRY(arena_grow(c->scratch, &w->ids, &w->cap, w->n, w->n + 1, sizeof id, c->e));
     w->ids[w->n++] = id;
+    return OK;
+}
+
+/* Room for marks of all ids so far; new ones are 0. */
+static Status grow_marks(Encoder *c) {
+    TRY(arena_grow(c->scratch, &c->marks, &c->cap_marks, c->n_marks, c->work.n, sizeof *c->marks, c->e));
+    while (c->n_marks < c->work.n) c->marks[c->n_marks++] = 0;
+    return OK;
+}
+
+/* ---- lengths of changed texts, for marking ------------------------------------------------------------------------- */
+
+static Status normal_length(void *ctx, TokenText piece, bool first, size_t *length, Err *e) {
+    Encoder *c = ctx;
+    const Tokenizer *t = c->t;
+    TRY(normalize_text(t->normalize, t->n_normalize, c->part, c->scratch, piece, !first || c->goes_on, &piece, e));
+    *length = piece.len;
+    return OK;
+}
+
+/* With the spaces replaced; the prefix, which belongs to what comes first, is added by whoever knows it. */
+static Status spaced_length(void *ctx, TokenText piece, bool first, size_t *length, Err *e) {
+    Encoder *c = ctx;
+    NormalizeStep spaces = {NORMALIZE_REPLACE, c->t->space_from, c->t->space_to};
+    (void)first;
+    if (c->t->space_from.len > 0) TRY(normalize_text(&spaces, 1, c->part, c->scratch, piece, true, &piece, e));
+    *length = piece.len;
     return OK;
 }
 
@@ -55,13 +86,36 @@ static Status encode_piece(Encoder *c, const char *s, size_t len) {
     return bpe_encode(&t->bpe, &c->work, s, len, c->e);
 }
 
-static Status encode_normal(Encoder *c, TokenText text, bool at_start) {
+/* The level of `text` with spaces and prefix put, `before` being without. The prefix counts as part of what it is put before. */
+static Status spaced_level(Encoder *c, MarkLevel *level, TokenText before, TokenText text, MarkLevel *out) {
+    size_t whole;
+    bool changed = text.s != before.s;
+    TRY(level_below(c->scratch, level, before, text.s, changed ? spaced_length : NULL, c, out, c->e));
+    if (!changed || out->n == 0) return OK;
+    TRY(spaced_length(c, before, true, &whole, c->e));
+    for (size_t i = 0; i < out->n; i++) {
+        if (out->ranges[i].begin > 0) out->ranges[i].begin += text.len - whole;
+        out->ranges[i].end += text.len - whole;
+    }
+    return OK;
+}
+
+static Status encode_normal(Encoder *c, TokenText text, bool at_start, MarkLevel *level) {
     const Piece *pieces = NULL;
     size_t n = 0;
+    TokenText before = text;
+    MarkLevel mine;
     if (text.len == 0) return OK;
     if (c->t->prefix_rule != PREFIX_NONE || c->t->space_from.len > 0) TRY(put_spaces(c, &text, at_start));
+    if (level != NULL) TRY(spaced_level(c, level, before, text, &mine));
     TRY(pretok_split(c->pretok, text.s, text.len, &pieces, &n, c->e));
-    for (size_t i = 0; i < n; i++) TRY(encode_piece(c, text.s + pieces[i].from, pieces[i].to - pieces[i].from));
+    for (size_t i = 0; i < n; i++) {
+        size_t first = c->work.n, from = pieces[i].from, to = pieces[i].to;
+        TRY(encode_piece(c, text.s + from, to - from));
+        if (level == NULL) continue;
+        TRY(grow_marks(c));
+        level_mark_piece(c->t, &mine, from, to, c->work.ids + first, c->marks + first, c->work.n - first);
+    }
     return OK;
 }
 
@@ -125,32 +179,47 @@ static size_t spaces_after(TokenText text, size_t end) {
     return end;
 }
 
-typedef Status (*Between)(Encoder *c, TokenText text, bool at_start);
+typedef Status (*Between)(Encoder *c, TokenText text, bool at_start, MarkLevel *level);
+
+/* The id of a token found at [begin, end) of the level's text. */
+static Status add_found(Encoder *c, int32_t id, MarkLevel *level, size_t begin, size_t end) {
+    TRY(add_id(c, id));
+    if (level == NULL) return OK;
+    TRY(grow_marks(c));
+    c->marks[c->work.n - 1] = level_meets(level, begin, end);
+    return OK;
+}
 
 /* Cuts the set's tokens out of text; `between` gets the rest. As in Hugging Face, a match that does not count (special,
  * single_word) is passed over as a whole, and a token whose neighbour took it as its whitespace is still emitted. */
-static Status split_added(Encoder *c, const AddedSet *set, TokenText text, bool at_start, Between between) {
-    size_t at = 0, done = 0, begin = 0, end = 0;
+static Status split_added(Encoder *c, const AddedSet *set, TokenText text, bool at_start, Between between,
+                          MarkLevel *level) {
+    size_t at = 0, done = 0, begin = 0, end = 0, base = level == NULL ? 0 : (size_t)(text.s - level->base);
     int32_t id = -1;
     while (set->n > 0 && find_added(set, text, at, &begin, &end, &id)) {
         unsigned flags = c->t->flags[id];
         at = end;
         if ((flags & TOKEN_IS_SPECIAL) != 0 && !c->special) continue;
         if ((flags & TOKEN_SINGLE_WORD) != 0 && !is_word_alone(text, begin, end)) continue;
+        size_t own_begin = begin, own_end = end;
         if ((flags & TOKEN_LSTRIP) != 0) begin = spaces_before(text, begin, done);
         if ((flags & TOKEN_RSTRIP) != 0) end = spaces_after(text, end);
-        if (begin > done) TRY(between(c, (TokenText){text.s + done, begin - done}, at_start && done == 0));
-        TRY(add_id(c, id));
+        if (begin > done) TRY(between(c, (TokenText){text.s + done, begin - done}, at_start && done == 0, level));
+        TRY(add_found(c, id, level, base + own_begin, base + own_end));
         done = end;
     }
-    if (done < text.len) return between(c, (TokenText){text.s + done, text.len - done}, at_start && done == 0);
+    if (done < text.len) return between(c, (TokenText){text.s + done, text.len - done}, at_start && done == 0, level);
     return OK;
 }
 
-static Status encode_raw(Encoder *c, TokenText text, bool at_start) {
+static Status encode_raw(Encoder *c, TokenText text, bool at_start, MarkLevel *level) {
     const Tokenizer *t = c->t;
+    TokenText before = text;
+    MarkLevel mine;
     TRY(normalize_text(t->normalize, t->n_normalize, c->normal, c->scratch, text, at_start && c->goes_on, &text, c->e));
-    return split_added(c, &t->normal_added, text, at_start, encode_normal);
+    if (level != NULL)
+        TRY(level_below(c->scratch, level, before, text.s, text.s == before.s ? NULL : normal_length, c, &mine, c->e));
+    return split_added(c, &t->normal_added, text, at_start, encode_normal, level == NULL ? NULL : &mine);
 }
 
 /* ---- the call ------------------------------------------------------------------------------------------------------ */
@@ -170,16 +239,20 @@ static Status encode(Encoder *c, const char *text, size_t len, unsigned flags) {
     TRY(pretok_begin(t->pretok, c->scratch, &c->pretok, c->e));
     bool bos = (flags & TOKENIZER_BOS_ALWAYS) != 0 || ((flags & TOKENIZER_BOS) != 0 && t->add_bos);
     if (bos) TRY(add_id(c, t->bos));
-    TRY(split_added(c, &t->raw_added, (TokenText){text, len}, true, encode_raw));
+    TRY(split_added(c, &t->raw_added, (TokenText){text, len}, true, encode_raw, c->raw));
+    if (c->raw != NULL) TRY(grow_marks(c));
     if (bos && (flags & TOKENIZER_BOS_ALWAYS) == 0 && c->work.n > 1 && c->work.ids[1] == t->bos) {
         memmove(c->work.ids, c->work.ids + 1, (c->work.n - 1) * sizeof *c->work.ids);
         c->work.n--;
+        if (c->raw != NULL) memmove(c->marks, c->marks + 1, --c->n_marks);
     }
-    return (flags & TOKENIZER_EOS) != 0 ? add_id(c, t->eos) : OK;
+    if ((flags & TOKENIZER_EOS) != 0) TRY(add_id(c, t->eos));
+    return c->raw != NULL ? grow_marks(c) : OK;
 }
 
-Status tokenizer_encode(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags, int32_t **ids,
-                        size_t *n, Err *e) {
+/* marked NULL: nothing is marked. */
+static Status encode_text(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags, MarkLevel *raw,
+                          int32_t **ids, uint8_t **marked, size_t *n, Err *e) {
     Arena *scratch = NULL;
     int32_t *out = NULL;
     Status st = arena_open(&scratch, "tokenizer", e);
@@ -190,15 +263,43 @@ Status tokenizer_encode(const Tokenizer *t, Arena *a, const char *text, size_t l
                  .normal = {{.arena = scratch}, {.arena = scratch}},
                  .spaced = {{.arena = scratch}, {.arena = scratch}},
                  .prefixed.arena = scratch,
+                 .part = {{.arena = scratch}, {.arena = scratch}},
+                 .raw = raw,
                  .special = (flags & TOKENIZER_SPECIAL) != 0,
                  .goes_on = (flags & TOKENIZER_CONTINUATION) != 0,
                  .e = e};
     TRY_OUT(st, encode(&c, text, len, flags));
     TRY_OUT(st, ARENA_NEW(a, c.work.n, out, e));
     if (c.work.n > 0) memcpy(out, c.work.ids, c.work.n * sizeof *out);
+    if (marked != NULL) {
+        TRY_OUT(st, ARENA_NEW(a, c.work.n, *marked, e));
+        if (c.work.n > 0) memcpy(*marked, c.marks, c.work.n);
+    }
     *ids = out;
     *n = c.work.n;
 out:
     arena_close(scratch);
+    return st;
+}
+
+Status tokenizer_encode(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags, int32_t **ids,
+                        size_t *n, Err *e) {
+    return encode_text(t, a, text, len, flags, NULL, ids, NULL, n, e);
+}
+
+Status tokenizer_encode_marked(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags,
+                               const TextRange *ranges, size_t n_ranges, int32_t **ids, uint8_t **marked, size_t *n,
+                               Err *e) {
+    MarkLevel raw = {.base = text};
+    ArenaMark mark = arena_mark(a);
+    TRY(ARENA_NEW(a, n_ranges, raw.ranges, e));
+    for (size_t i = 0; i < n_ranges; i++) {
+        CHECK(ranges[i].begin <= ranges[i].end && ranges[i].end <= len &&
+                  (i == 0 || ranges[i - 1].end <= ranges[i].begin),
+              "range %zu of a text", i);
+        if (ranges[i].begin < ranges[i].end) raw.ranges[raw.n++] = ranges[i];
+    }
+    Status st = encode_text(t, a, text, len, flags, &raw, ids, marked, n, e);
+    if (st != OK) arena_reset(a, mark);
     return st;
 }
