@@ -183,6 +183,7 @@ size_t tokenizer_vocab_size(const Tokenizer *t);
 int32_t tokenizer_bos(const Tokenizer *t); /* -1: none */
 int32_t tokenizer_eos(const Tokenizer *t);
 int32_t tokenizer_pad(const Tokenizer *t);
+int32_t tokenizer_unk(const Tokenizer *t);
 bool tokenizer_adds_bos(const Tokenizer *t);
 bool tokenizer_adds_eos(const Tokenizer *t);
 /* Whether generation ends with this id. */

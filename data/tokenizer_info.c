@@ -9,6 +9,8 @@ int32_t tokenizer_eos(const Tokenizer *t) { return t->eos; }
 
 int32_t tokenizer_pad(const Tokenizer *t) { return t->pad; }
 
+int32_t tokenizer_unk(const Tokenizer *t) { return t->bpe.unk; }
+
 bool tokenizer_adds_bos(const Tokenizer *t) { return t->add_bos; }
 
 bool tokenizer_adds_eos(const Tokenizer *t) { return t->add_eos; }

@@ -10,6 +10,7 @@ const char cmd_data_help[] =
     "usage: lorac data show CONFIG.yaml [key=value ...] [--json] [--row N]\n"
     "       lorac data stats CONFIG.yaml [key=value ...] [--json]\n"
     "       lorac data check CONFIG.yaml [key=value ...]\n"
+    "       lorac data render MODEL [--file F] [--add-generation-prompt] [--template F]\n"
     "\n"
     "show   every training row in file order: its text with the trained tokens marked (by colour on a terminal, by [brackets]\n"
     "       elsewhere); with --json one object a row: {\"dataset\",\"line\",\"text\",\"ids\",\"trained\"},\n"
@@ -17,7 +18,11 @@ const char cmd_data_help[] =
     "stats  the token ledger (read = trained + masked + dropped), the rows' lengths, duplicates, bins and steps; with --json one\n"
     "       object\n"
     "check  every bad row of every file at once, FILE:LINE:COL and why, at most 100: what training would refuse, and rows of\n"
-    "       another type than their file's first, or with an empty or blank text to train on; exit status 3 when there is any\n";
+    "       another type than their file's first, or with an empty or blank text to train on; exit status 3 when there is any\n"
+    "render conversations as the model's chat template writes them. F, or the standard input, has one object a line: messages,\n"
+    "       tools if any, and further variables of the template, which win over the model's own. One object a line comes out:\n"
+    "       {\"text\",\"ids\",\"trained\"}, or {\"error\"} where the template raises. --add-generation-prompt: with the beginning of\n"
+    "       an answer behind. --template F: this template instead of the model's.\n";
 
 static Status put_ints(Buf *b, const char *key, const int32_t *ids, const uint8_t *flags, int64_t n, Err *e) {
     TRY(buf_printf(b, e, ",\"%s\":[", key));
@@ -114,11 +119,12 @@ Status cmd_data(Ctx *ctx, int argc, char **argv, Err *e) {
     static const ArgSpec SPECS[] = {{"--json", NULL}, {"--row", "N"}};
     Args args;
     Trainer t = TRAINER_CLOSED;
+    if (argc > 1 && strcmp(argv[1], "render") == 0) return data_render(ctx, argc, argv, e);
     TRY(args_parse(ctx->arena, argc, argv, SPECS, 2, ARGS_OVERRIDES, 2, 2, &args, e));
     const char *what = args.positional[0];
     bool is_show = strcmp(what, "show") == 0;
     if (!is_show && strcmp(what, "stats") != 0 && strcmp(what, "check") != 0)
-        FAIL(e, ERR_USAGE, "data: got '%s', expected show, stats or check", what);
+        FAIL(e, ERR_USAGE, "data: got '%s', expected show, stats, check or render", what);
     bool color = ctx->log.color;
     log_open(&ctx->log, true);
     ctx->log.color = color;

@@ -1,9 +1,8 @@
 /* cmd_tokenize.c: lorac tokenize: text to ids and back with the model's own tokenizer. */
 #include "train/cmd.h"
-#include "train/tokenize_stream.h"
+#include "train/json_stream.h"
 #include "train/tokenizer_load.h"
 
-#include <errno.h>
 #include <string.h>
 
 const char cmd_tokenize_help[] =
@@ -21,6 +20,42 @@ const char cmd_tokenize_help[] =
     "Text must be UTF-8; a bad line is an error FILE:LINE, and the lines before it are already written. Ids whose bytes\n"
     "are no UTF-8 decode to U+FFFD, ids of no token to nothing. Each line is answered before the next is read.\n";
 
+typedef struct Job {
+    const Tokenizer *t;
+    unsigned flags;
+} Job;
+
+static Status encode_line(void *ctx, Arena *a, const Json *v, Buf *out, Err *e) {
+    const Job *job = ctx;
+    int32_t *ids = NULL;
+    size_t n = 0;
+    if (v->type != JSON_STRING)
+        FAIL(e, ERR_DATA, "a JSON string is expected on each line, this is %s", json_type_name(v->type));
+    TRY(tokenizer_encode(job->t, a, v->string.s, v->string.len, job->flags, &ids, &n, e));
+    TRY(buf_putc(out, '[', e));
+    for (size_t i = 0; i < n; i++) TRY(buf_printf(out, e, i > 0 ? ", %d" : "%d", ids[i]));
+    return buf_puts(out, "]\n", e);
+}
+
+static Status decode_line(void *ctx, Arena *a, const Json *v, Buf *out, Err *e) {
+    const Job *job = ctx;
+    int32_t *ids = NULL;
+    char *text = NULL;
+    size_t len = 0;
+    if (v->type != JSON_ARRAY)
+        FAIL(e, ERR_DATA, "a JSON array of ids is expected on each line, this is %s", json_type_name(v->type));
+    TRY(ARENA_NEW(a, v->n, ids, e));
+    for (uint32_t i = 0; i < v->n; i++) {
+        const Json *id = &v->list.items[i];
+        if (id->type != JSON_INT || id->integer < 0 || id->integer > INT32_MAX)
+            FAIL(e, ERR_DATA, "element %u of the array is no token id", i);
+        ids[i] = (int32_t)id->integer;
+    }
+    TRY(tokenizer_decode(job->t, a, ids, v->n, false, &text, &len, e));
+    TRY(json_put_string(out, text, len, e));
+    return buf_putc(out, '\n', e);
+}
+
 Status cmd_tokenize(Ctx *ctx, int argc, char **argv, Err *e) {
     static const ArgSpec SPECS[] = {
         {"--file", "F"}, {"--no-special", NULL}, {"--bos", NULL}, {"--eos", NULL}, {"--decode", NULL}};
@@ -34,14 +69,8 @@ Status cmd_tokenize(Ctx *ctx, int argc, char **argv, Err *e) {
     if (decode && flags != TOKENIZER_SPECIAL)
         FAIL(e, ERR_USAGE, "--decode reads ids; --no-special, --bos and --eos concern text");
     TRY(tokenizer_load(ctx->arena, args.positional[0], &t, e));
-    const char *file = args_get(&args, "--file");
-    FILE *in = file != NULL ? fopen(file, "rb") : stdin;
-    Status st = OK;
-    if (in == NULL)
-        st = err_set(e, ERR_IO, __FILE__, __LINE__, "%s: cannot be opened: %s", file, strerror(errno));
-    else
-        st = tokenize_stream(t, file != NULL ? file : "stdin", in, ctx->log.out, flags, decode, e);
-    if (file != NULL && in != NULL) fclose(in);
+    Job job = {t, flags};
+    Status st = json_stream(args_get(&args, "--file"), ctx->log.out, decode ? decode_line : encode_line, &job, e);
     tokenizer_close(t);
     return st;
 }
