@@ -28,7 +28,7 @@ typedef struct Loader {
     const char *bad_field; /* checking: the field that the last error is about, or NULL */
 } Loader;
 
-const char *format_names(void) { return "prompt_completion, text, tokens"; }
+const char *format_names(void) { return "prompt_completion, text, tokens, chat, sharegpt"; }
 
 /* ---- which type, which columns ----------------------------------------------------------------------------------- */
 
@@ -53,7 +53,7 @@ static const char *fields_of(const Json *row, char *text, size_t size) {
 /* Named columns that the type does not have would be read by nobody. */
 static Status check_named(const DataSource *s, const RowType *type, Err *e) {
     for (int f = 0; f < FIELD_COUNT; f++) {
-        if (s->fields[f] == NULL || (type->fields & 1u << f) != 0) continue;
+        if (s->fields[f] == NULL || ((type->fields | type->optional) & 1u << f) != 0) continue;
         FAIL(e, ERR_CONFIG, "%s: field_%s is not used by rows of type %s (%s)", s->where != NULL ? s->where : s->path,
              FIELD_NAMES[f], type->name, s->path);
     }
@@ -69,7 +69,7 @@ static Status detect(const DataSource *s, const Json *row, const RowType **out, 
         if (s->fields[f] != NULL) named |= 1u << f;
     }
     for (int i = 0; i < FORMAT_COUNT; i++) {
-        bool fits = (named & ~FORMATS[i].fields) == 0;
+        bool fits = (named & ~(FORMATS[i].fields | FORMATS[i].optional)) == 0;
         for (int f = 0; f < FIELD_COUNT && fits; f++) {
             if ((FORMATS[i].fields & 1u << f) != 0) fits = json_get(row, column(s, f)) != NULL;
         }
@@ -81,8 +81,6 @@ static Status detect(const DataSource *s, const Json *row, const RowType **out, 
     fields_of(row, text, sizeof text);
     if (found > 1)
         FAIL(e, ERR_DATA, "the fields (%s) fit more than one row type; give type (%s)", text, format_names());
-    if (json_get(row, "messages") != NULL || json_get(row, "conversations") != NULL)
-        FAIL(e, ERR_DATA, "a chat (%s): chat rows are not in this version; give a prompt and a completion", text);
     FAIL(
         e, ERR_DATA,
         "the fields (%s) fit no row type; name the columns, such as field_prompt and field_completion, or field_text (types: "
@@ -102,6 +100,8 @@ static Status choose_type(Loader *l, const Json *row, Err *e) {
     }
     if (l->type->needs_tokenizer && l->sink.context->tokenizer == NULL)
         FAIL(e, ERR_DATA, "rows of type %s need the model's tokenizer, and this model has none", l->type->name);
+    if (l->type->needs_chat && l->sink.context->chat == NULL)
+        FAIL(e, ERR_DATA, "rows of type %s need a chat template: %s", l->type->name, l->sink.context->no_chat);
     return check_named(s, l->type, e);
 }
 
@@ -111,10 +111,13 @@ static Status pick_values(Loader *l, const Json *row, const Json *values[FIELD_C
     char text[256];
     for (int f = 0; f < FIELD_COUNT; f++) {
         values[f] = NULL;
-        if ((l->type->fields & 1u << f) == 0) continue;
+        if (((l->type->fields | l->type->optional) & 1u << f) == 0) continue;
         const char *name = column(l->source, f);
         l->bad_field = name;
         values[f] = json_get(row, name);
+        bool optional = (l->type->optional & 1u << f) != 0;
+        if (optional && values[f] != NULL && values[f]->type == JSON_NULL) values[f] = NULL;
+        if (optional && values[f] == NULL) continue;
         if (values[f] == NULL)
             FAIL(e, ERR_DATA, "field '%s' is missing (fields here: %s); field_%s names the column", name,
                  fields_of(row, text, sizeof text), FIELD_NAMES[f]);
@@ -286,6 +289,7 @@ static Status read_lines(Loader *l, Jsonl *j, int32_t source, Err *e) {
 static Status read_source(Loader *l, int32_t source, int64_t *first_row, Err *e) {
     Jsonl j;
     l->type = NULL;
+    l->sink.training = &l->source->training;
     TRY(jsonl_open(l->source->path, &j, e));
     *first_row = j.array ? (int64_t)l->n_rows : -1;
     Status st = read_lines(l, &j, source, e);

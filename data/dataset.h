@@ -11,12 +11,13 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "data/chat.h"
 
-struct Tokenizer;
 
 /* Columns a row type may need. The config key is "field_" + name. */
 #define FIELD_LIST(X)                                                                                                  \
-    X(PROMPT, "prompt") X(COMPLETION, "completion") X(TEXT, "text") X(INPUT_IDS, "input_ids") X(LABELS, "labels")
+    X(PROMPT, "prompt") X(COMPLETION, "completion") X(TEXT, "text") X(INPUT_IDS, "input_ids") X(LABELS, "labels")      \
+    X(MESSAGES, "messages") X(CONVERSATIONS, "conversations") X(TOOLS, "tools") X(SYSTEM, "system")
 typedef enum Field {
 #define X(id, name) FIELD_##id,
     FIELD_LIST(X)
@@ -32,12 +33,15 @@ typedef struct DataSource {
     const char *type;                /* a row of FORMATS, or NULL/"": found from the fields of its first row */
     const char *fields[FIELD_COUNT]; /* column names, NULL: the default */
     const char *where;               /* place of `type` in the config for messages, or NULL */
+    ChatTraining training;           /* of chats */
 } DataSource;
 
 /* What the rows are turned into ids with. */
 typedef struct DataContext {
     struct Tokenizer *tokenizer; /* may be NULL when every source has type tokens */
     int64_t vocab;               /* ids must be below this: the rows of the model's embedding */
+    const Chat *chat;            /* NULL: chats cannot be read, and why */
+    const char *no_chat;
 } DataContext;
 
 typedef struct DataRow {
@@ -129,7 +133,7 @@ Status dataset_hash(Arena *scratch, const Dataset *d, Hash128 *out, Err *e);
 Status dataset_print_ledger(const Dataset *d, Buf *out, Err *e);
 /* "raise", "drop", "truncate" (a config value, already checked: CHECK). */
 ExcessStrategy excess_strategy(const char *name);
-/* "prompt_completion, text, tokens". */
+/* "prompt_completion, text, ...": all row types. */
 const char *format_names(void);
 
 #endif

@@ -6,6 +6,10 @@
  * text               BOS iff the model wants one, ids(text), end token; all trained.
  * tokens             input_ids as they are, nothing is added; labels[i] is -100 (position i is not trained) or any id of the
  *                    vocabulary: what the model must predict from input_ids[0..i), mostly input_ids[i] itself.
+ * chat               messages (OpenAI's: role and content, tool_calls) and tools, if any, as the model's chat template writes
+ *                    them; what is trained: chat.h.
+ * sharegpt           conversations (from and value, or role and content), tools and a system text, if any: the same, after
+ *                    human, gpt and so on have become user, assistant, system or tool.
  * In every type the first id of the row has no context and is not trained, whatever its label says: Hugging Face's loss
  * shifts the labels by one and never reads the first. */
 #include "data/formats.h"
@@ -94,6 +98,89 @@ static Status add_tokens(RowSink *s, const Json *const values[FIELD_COUNT], Err 
     return free_labels ? keep_labels(s, labels, e) : OK;
 }
 
+/* ---- chats */
+
+static Status add_chat_row(RowSink *s, const ChatRow *row, Err *e) {
+    ChatText text;
+    int32_t *ids;
+    uint8_t *trained;
+    size_t n;
+    TRY(chat_render(s->context->chat, s->scratch, row, s->training, &text, e));
+    TRY(chat_encode(s->context->chat, s->scratch, &text, &ids, &trained, &n, e));
+    for (size_t i = 0; i < n;) { /* runs of one kind */
+        size_t end = i;
+        while (end < n && trained[end] == trained[i]) end++;
+        TRY(add_ids(s, ids + i, end - i, trained[i] != 0, e));
+        i = end;
+    }
+    return OK;
+}
+
+static Status add_chat(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
+    return add_chat_row(s, &(ChatRow){.messages = values[FIELD_MESSAGES], .tools = values[FIELD_TOOLS]}, e);
+}
+
+/* What those who speak are called in ShareGPT's kind of file, and here. */
+static const char *const SPEAKERS[][2] = {
+    {"human", "user"},        {"user", "user"},       {"gpt", "assistant"},    {"assistant", "assistant"},
+    {"chatgpt", "assistant"}, {"model", "assistant"}, {"bot", "assistant"},    {"system", "system"},
+    {"tool", "tool"},         {"function", "tool"},   {"observation", "tool"}, {"function_response", "tool"},
+};
+
+static Status speaker(const Json *from, uint32_t i, Json *role, Err *e) {
+    if (from == NULL || from->type != JSON_STRING)
+        FAIL(e, ERR_DATA, "conversations[%u].from: got %s, expected text such as \"human\" or \"gpt\"", i,
+             from == NULL ? "nothing" : json_type_name(from->type));
+    for (size_t k = 0; k < sizeof SPEAKERS / sizeof *SPEAKERS; k++) {
+        if (!json_is_string(from, SPEAKERS[k][0])) continue;
+        const char *name = SPEAKERS[k][1];
+        *role = (Json){.type = JSON_STRING, .string = {name, strlen(name)}};
+        return OK;
+    }
+    FAIL(e, ERR_DATA, "conversations[%u].from: got '%.40s', expected one of human, gpt, system, tool", i,
+         from->string.s);
+}
+
+static Status make_message(Arena *a, const Json *role, const Json *content, const Json *train, Json *out, Err *e) {
+    static const char *const KEYS[] = {"role", "content", "train"};
+    const Json *const values[] = {role, content, train};
+    *out = (Json){.type = JSON_OBJECT, .n = train != NULL ? 3 : 2};
+    TRY(ARENA_NEW(a, 3, out->list.items, e));
+    TRY(ARENA_NEW(a, 3, out->list.keys, e));
+    for (uint32_t i = 0; i < out->n; i++) {
+        out->list.items[i] = *values[i];
+        out->list.keys[i] = (JsonString){KEYS[i], strlen(KEYS[i])};
+    }
+    return OK;
+}
+
+static Status message_of(Arena *a, const Json *turn, uint32_t i, Json *out, Err *e) {
+    Json role;
+    const Json *value = json_get(turn, "value");
+    if (turn->type != JSON_OBJECT)
+        FAIL(e, ERR_DATA, "conversations[%u]: got %s, expected an object with from and value", i,
+             json_type_name(turn->type));
+    *out = *turn;
+    if (json_get(turn, "from") == NULL && json_get(turn, "role") != NULL) return OK; /* a message already */
+    TRY(speaker(json_get(turn, "from"), i, &role, e));
+    if (value == NULL || value->type != JSON_STRING)
+        FAIL(e, ERR_DATA, "conversations[%u].value: got %s, expected text", i,
+             value == NULL ? "nothing" : json_type_name(value->type));
+    return make_message(a, &role, value, json_get(turn, "train"), out, e);
+}
+
+static Status add_sharegpt(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
+    const Json *turns = values[FIELD_CONVERSATIONS], *system = values[FIELD_SYSTEM];
+    const Json role = {.type = JSON_STRING, .string = {"system", 6}};
+    Json messages = {.type = JSON_ARRAY};
+    TRY(ARENA_NEW(s->scratch, turns->n + 1, messages.list.items, e));
+    if (system != NULL && system->string.len > 0)
+        TRY(make_message(s->scratch, &role, system, NULL, &messages.list.items[messages.n++], e));
+    for (uint32_t i = 0; i < turns->n; i++)
+        TRY(message_of(s->scratch, &turns->list.items[i], i, &messages.list.items[messages.n++], e));
+    return add_chat_row(s, &(ChatRow){.messages = &messages, .tools = values[FIELD_TOOLS]}, e);
+}
+
 const RowType FORMATS[] = {
     {.name = "prompt_completion",
      .fields = BIT(PROMPT) | BIT(COMPLETION),
@@ -109,6 +196,20 @@ const RowType FORMATS[] = {
      .fields = BIT(INPUT_IDS) | BIT(LABELS),
      .types = {[FIELD_INPUT_IDS] = JSON_ARRAY, [FIELD_LABELS] = JSON_ARRAY},
      .add = add_tokens},
+    {.name = "chat",
+     .fields = BIT(MESSAGES),
+     .optional = BIT(TOOLS),
+     .types = {[FIELD_MESSAGES] = JSON_ARRAY, [FIELD_TOOLS] = JSON_ARRAY},
+     .add = add_chat,
+     .needs_tokenizer = true,
+     .needs_chat = true},
+    {.name = "sharegpt",
+     .fields = BIT(CONVERSATIONS),
+     .optional = BIT(TOOLS) | BIT(SYSTEM),
+     .types = {[FIELD_CONVERSATIONS] = JSON_ARRAY, [FIELD_TOOLS] = JSON_ARRAY, [FIELD_SYSTEM] = JSON_STRING},
+     .add = add_sharegpt,
+     .needs_tokenizer = true,
+     .needs_chat = true},
 };
 const int FORMAT_COUNT = sizeof FORMATS / sizeof FORMATS[0];
 

@@ -10,6 +10,7 @@
 /* Where a row type puts its ids; growing arrays in arenas of their own, so that each grows in place. */
 typedef struct RowSink {
     const DataContext *context;
+    const ChatTraining *training; /* of the source */
     Arena *ids_arena, *trained_arena, *labels_arena, *label_rows_arena;
     int32_t *ids;
     uint8_t *trained;
@@ -20,13 +21,14 @@ typedef struct RowSink {
     Arena *scratch;   /* given back after each row */
 } RowSink;
 
-/* values[f] is set for every field of the row type (FIELD bits), NULL else. Errors are without place: the caller adds it. */
+/* values[f] is set for every field of the row type (FIELD bits) and every optional one that the row has (and is not null), NULL
+ * else. Errors are without place: the caller adds it. */
 typedef struct RowType {
     const char *name;
-    unsigned fields; /* 1u << FIELD_... */
+    unsigned fields, optional; /* 1u << FIELD_... */
     JsonType types[FIELD_COUNT];
     Status (*add)(RowSink *sink, const Json *const values[FIELD_COUNT], Err *e);
-    bool needs_tokenizer;
+    bool needs_tokenizer, needs_chat;
 } RowType;
 
 extern const RowType FORMATS[];

@@ -1,6 +1,6 @@
 /* cmd_eval.c: lorac eval: held-out loss and perplexity of a base, an adapter, or both side by side. */
 #include "train/evaluate.h"
-#include "train/tokenizer_load.h"
+#include "train/data_context.h"
 #include "train/trainer.h"
 
 #include "base/file.h"
@@ -20,8 +20,11 @@ const char cmd_eval_help[] =
     "  --base M            GGUF file or model folder\n"
     "  --adapter DIR       PEFT adapter folder\n"
     "  --data F            data file (JSONL or a JSON array, plain, gzip or zstd), a folder of them, or a pattern\n"
-    "  --type T            row type: prompt_completion, text, tokens (default: seen from the fields)\n"
-    "  --field-prompt C, --field-completion C, --field-text C, --field-input-ids C, --field-labels C   column names\n"
+    "  --type T            row type: prompt_completion, text, tokens, chat, sharegpt (default: seen from the fields)\n"
+    "  --field-prompt C, --field-completion C, --field-text C, --field-input-ids C, --field-labels C, --field-messages C,\n"
+    "  --field-conversations C, --field-tools C, --field-system C   column names\n"
+    "  --chat-template F   Jinja template of chats, instead of the model's own\n"
+    "  --template-date D   the day that templates see as today, YYYY-MM-DD (default: today)\n"
     "  --compare           base and adapter side by side\n"
     "  --json              one JSON object instead of a table\n"
     "  --per-token OUT     writes {\"row\",\"ids\",\"logprobs\"} per row to OUT (JSONL)\n"
@@ -38,6 +41,12 @@ static const ArgSpec SPECS[] = {{"--base", "M"},
                                 {"--field-text", "COLUMN"},
                                 {"--field-input-ids", "COLUMN"},
                                 {"--field-labels", "COLUMN"},
+                                {"--field-messages", "COLUMN"},
+                                {"--field-conversations", "COLUMN"},
+                                {"--field-tools", "COLUMN"},
+                                {"--field-system", "COLUMN"},
+                                {"--chat-template", "F"},
+                                {"--template-date", "YYYY-MM-DD"},
                                 {"--compare", NULL},
                                 {"--json", NULL},
                                 {"--per-token", "OUT"},
@@ -96,8 +105,16 @@ static Status tell_files(EvalJob *job, const Dataset *d, Err *e) {
 static Status load_set(EvalJob *job, const DataSource *source, const char *name, Err *e) {
     Dataset d;
     bool tokens = source->type != NULL && strcmp(source->type, "tokens") == 0;
-    if (!tokens) TRY(tokenizer_load(job->ctx->arena, job->base, &job->tokenizer, e));
-    DataContext dc = {.tokenizer = job->tokenizer, .vocab = job->session.base->config.vocab_size};
+    DataContext dc = {.vocab = job->session.base->config.vocab_size, .no_chat = "the base has none"};
+    if (!tokens) {
+        char day[16];
+        const char *given = args_get(job->args, "--template-date");
+        today(day);
+        Status st = data_context_open(job->ctx->arena, job->base, args_get(job->args, "--chat-template"),
+                                      given != NULL ? given : day, &dc, e);
+        job->tokenizer = dc.tokenizer;
+        TRY(st);
+    }
     TRY(dataset_load(job->ctx->arena, source, 1, &dc, &d, e));
     TRY(tell_files(job, &d, e));
     return eval_set_open(job->ctx->arena, name, &d, job->session.base->config.max_positions, wanted_targets(job),
@@ -110,7 +127,11 @@ static Status open_data(EvalJob *job, Err *e) {
                                                      [FIELD_COMPLETION] = "--field-completion",
                                                      [FIELD_TEXT] = "--field-text",
                                                      [FIELD_INPUT_IDS] = "--field-input-ids",
-                                                     [FIELD_LABELS] = "--field-labels"};
+                                                     [FIELD_LABELS] = "--field-labels",
+                                                     [FIELD_MESSAGES] = "--field-messages",
+                                                     [FIELD_CONVERSATIONS] = "--field-conversations",
+                                                     [FIELD_TOOLS] = "--field-tools",
+                                                     [FIELD_SYSTEM] = "--field-system"};
     DataSource s = {.path = args_get(job->args, "--data"), .type = args_get(job->args, "--type")};
     for (int f = 0; f < FIELD_COUNT; f++) s.fields[f] = args_get(job->args, OPTIONS[f]);
     TRY(arena_alloc(job->ctx->arena, 1, sizeof *job->sets, &job->sets, e));
@@ -249,6 +270,10 @@ static Status eval_config(EvalJob *job, Err *e) {
     SessionOptions so = {.base = job->base, .compute_dtype = job->dtype, .threads = job->threads};
     TRY(session_open(job->ctx, &so, &job->session, e));
     TRY(open_per_token(job, e));
+    char day[16];
+    if (*config_string(config, "template_date") == 0 &&
+        recorded_day(job->ctx->arena, config_string(config, "output_dir"), day))
+        TRY(config_resolve_string(config, "template_date", day, e));
     t.config = config;
     t.session = job->session;
     t.eval_targets = wanted_targets(job);

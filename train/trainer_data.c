@@ -3,7 +3,7 @@
 
 #include "data/duplicates.h"
 #include "data/mixing.h"
-#include "train/tokenizer_load.h"
+#include "train/data_context.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,17 +13,24 @@ static Status sources_of(Trainer *t, const char *list, DataSource **out, int *n,
     *n = (int)config_datasets(t->config, list);
     TRY(arena_alloc(t->host, (size_t)*n, sizeof **out, out, e));
     for (int i = 0; i < *n; i++) {
-        DataSource *s = &(*out)[i];
-        s->path = config_dataset(t->config, list, i, "path");
-        s->type = config_dataset(t->config, list, i, "type");
-        TRY(config_dataset_where(t->config, list, i, "type", &s->where, e));
-        for (int f = 0; f < FIELD_COUNT; f++) {
-            char key[64];
-            snprintf(key, sizeof key, "field_%s", FIELD_NAMES[f]);
-            s->fields[f] = config_dataset(t->config, list, i, key);
-        }
+        TRY(data_source_of(t->config, list, i, &(*out)[i], e));
     }
     return OK;
+}
+
+/* Decides template_date where it is not given: the day the run began, which a run that goes on took down in its folder. */
+static Status find_template_date(Trainer *t, Err *e) {
+    char day[16], *above;
+    const char *from = config_string(t->config, "resume_from_checkpoint"), *folder = from;
+    if (*config_string(t->config, "template_date") != 0) return OK;
+    if (strcmp(from, "auto") == 0) {
+        folder = config_string(t->config, "output_dir");
+    } else if (*from != 0) {
+        TRY(path_join(t->host, from, "..", &above, e));
+        folder = above;
+    }
+    if (*folder == 0 || !recorded_day(t->host, folder, day)) today(day);
+    return config_resolve_string(t->config, "template_date", day, e);
 }
 
 static bool all_token_rows(const DataSource *s, int n) {
@@ -155,9 +162,14 @@ Status trainer_data(Trainer *t, bool rows_only, Err *e) {
     Arena *a = t->host;
     TRY(sources_of(t, "datasets", &sources, &n, e));
     TRY(sources_of(t, "test_datasets", &tests, &n_tests, e));
-    if (!all_token_rows(sources, n) || !all_token_rows(tests, n_tests))
-        TRY(tokenizer_load(a, config_string(c, "base_model"), &t->tokenizer, e));
-    DataContext dc = {.tokenizer = t->tokenizer, .vocab = t->session.base->config.vocab_size};
+    DataContext dc = {.vocab = t->session.base->config.vocab_size, .no_chat = "the base has none"};
+    TRY(find_template_date(t, e));
+    if (!all_token_rows(sources, n) || !all_token_rows(tests, n_tests)) {
+        Status st = data_context_open(a, config_string(c, "base_model"), config_string(c, "chat_template"),
+                                      config_string(c, "template_date"), &dc, e);
+        t->tokenizer = dc.tokenizer;
+        TRY(st);
+    }
     if (t->check != NULL) return check_files(t, sources, n, tests, n_tests, &dc, e);
     TRY(dataset_load(a, sources, n, &dc, &all, e));
     if (rows_only) {

@@ -1,0 +1,98 @@
+/* data_context.c: see data_context.h. */
+#include "train/data_context.h"
+
+#include "base/file.h"
+#include "train/tokenizer_load.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { TEMPLATE_MAX = 1 << 22, NOON_S = 12 * 3600 };
+
+bool day_seconds(const char *day, int64_t *out) {
+    int year, month, date, n = 0;
+    struct tm t = {0};
+    if (sscanf(day, "%4d-%2d-%2d%n", &year, &month, &date, &n) != 3 || n != 10 || day[n] != 0) return false;
+    t.tm_year = year - 1900, t.tm_mon = month - 1, t.tm_mday = date;
+    time_t at = timegm(&t);
+    /* a day that does not exist has become another one */
+    if (t.tm_year != year - 1900 || t.tm_mon != month - 1 || t.tm_mday != date) return false;
+    *out = (int64_t)at + NOON_S;
+    return true;
+}
+
+void today(char text[16]) {
+    time_t now = time(NULL);
+    struct tm t;
+    if (localtime_r(&now, &t) == NULL || strftime(text, 16, "%Y-%m-%d", &t) == 0) memcpy(text, "1970-01-01", 11);
+}
+
+bool recorded_day(Arena *a, const char *folder, char day[16]) {
+    Config *before;
+    char *path;
+    int64_t unused;
+    Err none;
+    if (path_join(a, folder, "config.resolved.yaml", &path, &none) != OK || !path_exists(path)) return false;
+    if (config_load(a, path, NULL, 0, &before, &none) != OK) return false;
+    const char *found = config_string(before, "template_date");
+    if (!day_seconds(found, &unused)) return false;
+    snprintf(day, 16, "%s", found);
+    return true;
+}
+
+static Status open_chat(Arena *a, const char *base, const char *file, const char *day, DataContext *dc, Err *e) {
+    Chat *chat;
+    TokenText source = tokenizer_chat_template(dc->tokenizer);
+    int64_t now;
+    if (!day_seconds(day, &now)) FAIL(e, ERR_CONFIG, "template_date: got '%.40s', expected a day as YYYY-MM-DD", day);
+    if (file != NULL && *file != 0) {
+        char *text;
+        size_t len;
+        TRY(file_read(a, file, TEMPLATE_MAX, &text, &len, e));
+        source = (TokenText){text, len};
+        TRY(chat_open(a, file, source, dc->tokenizer, now, &chat, e));
+        dc->chat = chat;
+        return OK;
+    }
+    dc->no_chat = "the base has none; chat_template: FILE gives one";
+    if (source.len == 0) return OK;
+    Err none;
+    Status st = chat_open(a, base, source, dc->tokenizer, now, &chat, &none);
+    if (st == ERR_OOM) *e = none;
+    if (st == ERR_OOM) return st;
+    if (st == OK) {
+        dc->chat = chat;
+        return OK;
+    }
+    char *why;
+    TRY(arena_printf(a, &why, e, "the base's own cannot be read (%s); chat_template: FILE gives another",
+                     none.message));
+    dc->no_chat = why;
+    return OK;
+}
+
+Status data_context_open(Arena *a, const char *base, const char *template_file, const char *day, DataContext *out,
+                         Err *e) {
+    TRY(tokenizer_load(a, base, &out->tokenizer, e));
+    return open_chat(a, base, template_file, day, out, e);
+}
+
+Status data_source_of(const Config *c, const char *list, int64_t i, DataSource *out, Err *e) {
+    const char *eos = config_dataset(c, list, i, "train_on_eos");
+    *out = (DataSource){.path = config_dataset(c, list, i, "path"), .type = config_dataset(c, list, i, "type")};
+    TRY(config_dataset_where(c, list, i, "type", &out->where, e));
+    for (int f = 0; f < FIELD_COUNT; f++) {
+        char key[64];
+        snprintf(key, sizeof key, "field_%s", FIELD_NAMES[f]);
+        out->fields[f] = config_dataset(c, list, i, key);
+    }
+    out->training = (ChatTraining){.roles = config_dataset(c, list, i, "roles_to_train"),
+                                   .inputs = config_bool(c, "train_on_inputs")};
+    if (eos != NULL && !chat_eos_find(eos, &out->training.eos)) {
+        const char *where;
+        TRY(config_dataset_where(c, list, i, "train_on_eos", &where, e));
+        FAIL(e, ERR_CONFIG, "%s: train_on_eos: got '%.40s', expected turn, all, last or none", where, eos);
+    }
+    return OK;
+}
