@@ -161,8 +161,8 @@ typedef struct TextRange {
     size_t begin, end;
 } TextRange;
 
-/* As tokenizer_encode; marked[i] is 1 where token i has a byte in one of the ranges (ascending, disjoint, inside the text),
- * else 0. A token found in the text (added) has its own bytes, not the whitespace that it takes; one before which a prefix
+/* As tokenizer_encode; marked[i] is 1 where token i has a byte in one of the ranges (ascending, disjoint, inside the text; an
+ * edge inside of a character moves outwards), else 0. A token found in the text (added) has its own bytes, not the whitespace that it takes; one before which a prefix
  * was put has the prefix too. BOS and EOS that were not in the text are in no range. */
 Status tokenizer_encode_marked(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags,
                                const TextRange *ranges, size_t n_ranges, int32_t **ids, uint8_t **marked, size_t *n,

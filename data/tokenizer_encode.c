@@ -287,6 +287,11 @@ Status tokenizer_encode(const Tokenizer *t, Arena *a, const char *text, size_t l
     return encode_text(t, a, text, len, flags, NULL, ids, NULL, n, e);
 }
 
+/* Whether a position lies inside of a character. */
+static bool is_inside(const char *text, size_t len, size_t at) {
+    return at < len && ((unsigned char)text[at] & 0xC0) == 0x80;
+}
+
 Status tokenizer_encode_marked(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags,
                                const TextRange *ranges, size_t n_ranges, int32_t **ids, uint8_t **marked, size_t *n,
                                Err *e) {
@@ -294,10 +299,13 @@ Status tokenizer_encode_marked(const Tokenizer *t, Arena *a, const char *text, s
     ArenaMark mark = arena_mark(a);
     TRY(ARENA_NEW(a, n_ranges, raw.ranges, e));
     for (size_t i = 0; i < n_ranges; i++) {
-        CHECK(ranges[i].begin <= ranges[i].end && ranges[i].end <= len &&
-                  (i == 0 || ranges[i - 1].end <= ranges[i].begin),
-              "range %zu of a text", i);
-        if (ranges[i].begin < ranges[i].end) raw.ranges[raw.n++] = ranges[i];
+        TextRange r = ranges[i];
+        CHECK(r.begin <= r.end && r.end <= len && (i == 0 || ranges[i - 1].end <= r.begin), "range %zu of a text", i);
+        if (r.begin == r.end) continue;
+        while (r.begin > 0 && is_inside(text, len, r.begin)) r.begin--;
+        while (is_inside(text, len, r.end)) r.end++;
+        if (raw.n > 0 && raw.ranges[raw.n - 1].end > r.begin) r.begin = raw.ranges[raw.n - 1].end;
+        if (r.begin < r.end) raw.ranges[raw.n++] = r;
     }
     Status st = encode_text(t, a, text, len, flags, &raw, ids, marked, n, e);
     if (st != OK) arena_reset(a, mark);
