@@ -233,12 +233,13 @@ static Status read_number(Config *c, const char *key, int64_t index, int f, cons
 }
 
 /* A list of words as one text, with blanks between. */
-static Status read_words(Config *c, const Yaml *v, Place p, const char **out, Place *place, Err *e) {
+static Status read_words(Config *c, const char *name, const Yaml *v, Place p, const char **out, Place *place, Err *e) {
     Buf b = {.arena = c->arena};
     char text[128];
     for (int i = 0; i < v->n; i++) {
         if (v->items[i].type != YAML_STRING || *v->items[i].text == 0 || strchr(v->items[i].text, ' ') != NULL)
-            return config_fail(c, p, e, "a list with %s, expected words", got(&v->items[i], text, sizeof text));
+            return config_fail(c, p, e, "%s: got a list with %s, expected a list of words", name,
+                               got(&v->items[i], text, sizeof text));
         TRY(buf_printf(&b, e, "%s%s", i > 0 ? " " : "", v->items[i].text));
     }
     *out = b.len > 0 ? b.data : NULL;
@@ -261,7 +262,8 @@ Status config_read_field(Config *c, const char *key, int64_t index, const char *
         entry->fields[f] = NULL;
         return OK;
     }
-    if (v->type == YAML_LIST) return read_words(c, v, p, &entry->fields[f], &entry->places[f], e);
+    if (v->type == YAML_LIST && f == DATASET_roles_to_train)
+        return read_words(c, DATASET_FIELDS[f].name, v, p, &entry->fields[f], &entry->places[f], e);
     if (!is_text)
         return config_fail(c, p, e, "%s.%lld.%s: got %s, expected text", key, (long long)index, DATASET_FIELDS[f].name,
                            got(v, text, sizeof text));

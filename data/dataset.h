@@ -18,8 +18,12 @@
     X(PROMPT, "prompt")                                                                                                \
     X(COMPLETION, "completion")                                                                                        \
     X(TEXT, "text")                                                                                                    \
-    X(INPUT_IDS, "input_ids") X(LABELS, "labels") X(MESSAGES, "messages") X(CONVERSATIONS, "conversations")            \
-        X(TOOLS, "tools") X(SYSTEM, "system")
+    X(INPUT_IDS, "input_ids")                                                                                          \
+    X(LABELS, "labels")                                                                                                \
+    X(MESSAGES, "messages")                                                                                            \
+    X(CONVERSATIONS, "conversations")                                                                                  \
+    X(TOOLS, "tools")                                                                                                  \
+    X(SYSTEM, "system")
 typedef enum Field {
 #define X(id, name) FIELD_##id,
     FIELD_LIST(X)

@@ -271,9 +271,10 @@ static Status eval_config(EvalJob *job, Err *e) {
     TRY(session_open(job->ctx, &so, &job->session, e));
     TRY(open_per_token(job, e));
     char day[16];
-    if (*config_string(config, "template_date") == 0 &&
-        recorded_day(job->ctx->arena, config_string(config, "output_dir"), day))
-        TRY(config_resolve_string(config, "template_date", day, e));
+    bool found = false;
+    if (*config_string(config, "template_date") == 0)
+        TRY(recorded_day(job->ctx->arena, config_string(config, "output_dir"), day, &found, e));
+    if (found) TRY(config_resolve_string(config, "template_date", day, e));
     t.config = config;
     t.session = job->session;
     t.eval_targets = wanted_targets(job);

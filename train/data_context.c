@@ -28,17 +28,19 @@ void today(char text[16]) {
     if (localtime_r(&now, &t) == NULL || strftime(text, 16, "%Y-%m-%d", &t) == 0) memcpy(text, "1970-01-01", 11);
 }
 
-bool recorded_day(Arena *a, const char *folder, char day[16]) {
+Status recorded_day(Arena *a, const char *folder, char day[16], bool *found, Err *e) {
     Config *before;
     char *path;
     int64_t unused;
-    Err none;
-    if (path_join(a, folder, "config.resolved.yaml", &path, &none) != OK || !path_exists(path)) return false;
-    if (config_load(a, path, NULL, 0, &before, &none) != OK) return false;
-    const char *found = config_string(before, "template_date");
-    if (!day_seconds(found, &unused)) return false;
-    snprintf(day, 16, "%s", found);
-    return true;
+    *found = false;
+    TRY(path_join(a, folder, "config.resolved.yaml", &path, e));
+    if (!path_exists(path)) return OK;
+    Status st = config_load(a, path, NULL, 0, &before, e);
+    if (st == ERR_OOM) return st;
+    if (st != OK || !day_seconds(config_string(before, "template_date"), &unused)) return OK;
+    snprintf(day, 16, "%s", config_string(before, "template_date"));
+    *found = true;
+    return OK;
 }
 
 static Status open_chat(Arena *a, const char *base, const char *file, const char *day, DataContext *dc, Err *e) {

@@ -29,7 +29,9 @@ static Status find_template_date(Trainer *t, Err *e) {
         TRY(path_join(t->host, from, "..", &above, e));
         folder = above;
     }
-    if (*folder == 0 || !recorded_day(t->host, folder, day)) today(day);
+    bool found = false;
+    if (*folder != 0) TRY(recorded_day(t->host, folder, day, &found, e));
+    if (!found) today(day);
     return config_resolve_string(t->config, "template_date", day, e);
 }
 

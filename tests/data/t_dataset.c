@@ -159,8 +159,8 @@ static void columns_and_types(void **state) {
     ASSERT_OK(load_source(renamed, source, &d, &e), e);
     assert_string_equal(d.types[0], "tokens");
     ASSERT_OK(load_source(plain, (DataSource){.type = ""}, &d, &e), e);
-    ASSERT_FAILS(load_source(plain, (DataSource){.type = "chat", .where = "c.yaml:3:5"}, &d, &e), e, ERR_CONFIG,
-                 "c.yaml:3:5: type: got 'chat', expected one of prompt_completion, text, tokens");
+    ASSERT_FAILS(load_source(plain, (DataSource){.type = "chats", .where = "c.yaml:3:5"}, &d, &e), e, ERR_CONFIG,
+                 "c.yaml:3:5: type: got 'chats', expected one of prompt_completion, text, tokens, chat, sharegpt");
     source = (DataSource){.type = "tokens", .where = "c.yaml:3:5"};
     source.fields[FIELD_PROMPT] = "q";
     ASSERT_FAILS(load_source(plain, source, &d, &e), e, ERR_CONFIG,
@@ -168,7 +168,7 @@ static void columns_and_types(void **state) {
     ASSERT_FAILS(load_source("{\"question\": \"a\", \"answer\": \"b\"}\n", (DataSource){0}, &d, &e), e, ERR_DATA,
                  "rows.jsonl:1: the fields (question, answer) fit no row type; name the columns, such as field_prompt");
     ASSERT_FAILS(load_source("{\"messages\": []}\n", (DataSource){0}, &d, &e), e, ERR_DATA,
-                 "chat rows are not in this version");
+                 "rows of type chat need the model's tokenizer");
     ASSERT_FAILS(load_source("{\"text\": \"a\", \"input_ids\": [1], \"labels\": [1]}\n", (DataSource){0}, &d, &e), e,
                  ERR_DATA, "fit more than one row type");
     ASSERT_FAILS(load_source("{\"text\": \"a\"}\n", (DataSource){0}, &d, &e), e, ERR_DATA,
