@@ -72,7 +72,7 @@ enum { CHUNK = 1 << 14 };
 Status jj_alloc(Run *r, size_t n, size_t size, void *out) {
     if (n > r->memory_max / size) return room_for(r, SIZE_MAX);
     size_t bytes = (n * size + 15) & ~(size_t)15;
-    if (bytes >= CHUNK / 4) {
+    if (bytes + 1 > CHUNK / 4) {
         TRY(room_for(r, bytes));
         return arena_alloc(r->arena, n, size, out, r->e);
     }
