@@ -184,6 +184,11 @@ static bool is_internal(const Str *name) {
     return false;
 }
 
+static bool is_container_internal(const Str *name) {
+    return jj_str_is(name, "__len__") || jj_str_is(name, "__iter__") || jj_str_is(name, "__contains__") ||
+           jj_str_is(name, "__getitem__");
+}
+
 static Status unsafe(Run *r, const Value *v, const Str *name, Value *out) {
     char *text;
     TRY(jj_printf(r, &text, "access to attribute '%.*s' of '%s' object is unsafe.",
@@ -211,8 +216,17 @@ static Status get_attribute(Run *r, const Value *v, const Str *name, Value *out,
         *out = v->cycler->items[v->cycler->at];
         return OK;
     }
+    int64_t whole;
+    if (jj_index(v, &whole) && (jj_str_is(name, "real") || jj_str_is(name, "numerator"))) {
+        *out = jj_int(whole);
+        return OK;
+    }
+    if (jj_index(v, &whole) && (jj_str_is(name, "imag") || jj_str_is(name, "denominator"))) {
+        *out = jj_int(jj_str_is(name, "denominator"));
+        return OK;
+    }
     *found = true;
-    if (is_internal(name)) return unsafe(r, v, name, out);
+    if (is_internal(name) || (jj_is_iterable(v) && is_container_internal(name))) return unsafe(r, v, name, out);
     const Function *f = jj_find_method(v, name, &is_unsafe);
     if (is_unsafe) return unsafe(r, v, name, out);
     *found = f != NULL;

@@ -133,7 +133,9 @@ static Status eval_slice(Run *r, const Node *n, Env *env, Value *out) {
 
 static Status spread_dict(Run *r, const Value *v, Keyword *keywords, size_t *n) {
     if (v->type == V_UNDEFINED) return OK;
-    if (v->type != V_DICT) return jj_raise(r, "argument after ** must be a mapping, not %s", jj_type_name(v));
+    if (v->type != V_DICT)
+        return jj_raise(r, "jinja2.sandbox.SandboxedEnvironment.call() argument after ** must be a mapping, not %s",
+                        jj_type_name(v));
     for (size_t i = 0; i < v->dict->n; i++) {
         if (v->dict->keys[i].type != V_STRING) return jj_raise(r, "keywords must be strings");
         keywords[(*n)++] = (Keyword){.name = v->dict->keys[i].str, .value = v->dict->values[i]};
@@ -158,7 +160,7 @@ Status jj_eval_args(Run *r, const Node *n, Env *env, const Value *first, const K
     if (n->b != NULL) {
         TRY(jj_eval(r, n->b, env, &more));
         if (!jj_is_iterable(&more))
-            return jj_raise(r, "argument after * must be an iterable, not %s", jj_type_name(&more));
+            return jj_raise(r, "Value after * must be an iterable, not %s", jj_type_name(&more));
         TRY(jj_elements(r, &more, &spread, &n_spread));
         Value *both;
         TRY(JJ_NEW(r, at + n_spread, both));

@@ -60,8 +60,10 @@ FILTER(do_title) {
             end += more;
         }
         n = end - at;
-        TRY(separator ? jj_put_str(r, &k, s, at, end)
-                      : jj_put_case(r, &k, s, at, end, start ? CASE_UPPER : CASE_LOWER));
+        Value word;
+        TRY(jj_substr(r, s, at, end, &word));
+        TRY(separator ? jj_put_all(r, &k, word.str)
+                      : jj_put_case(r, &k, word.str, 0, end - at, start ? CASE_UPPER : CASE_LOWER));
         start = separator;
     }
     return jj_sink_value(r, &k, out);
@@ -231,7 +233,7 @@ FILTER(do_urlencode) {
                     (c != 0 && strchr("_.-~/", c) != NULL);
         snprintf(text, sizeof text, keep ? "%c" : "%%%02X", (uint8_t)c);
         TRY(jj_steps(r, 1));
-        TRY(jj_put(r, &k, text, strlen(text), jj_source_at(s, i)));
+        TRY(jj_put_like(r, &k, text, strlen(text), s, i));
     }
     return jj_sink_value(r, &k, out);
 }

@@ -377,7 +377,8 @@ FILTER(do_batch) {
     Value list;
     UNUSED;
     TRY(jj_elements(r, &v[0], &items, &n));
-    if (!jj_index(&v[1], &width))
+    if (!jj_index(&v[1], &width)) width = 0;
+    if (width == 0 && fills(&v[2]) && n > 0 && v[1].type != V_INT)
         return jj_raise(r, "'<' not supported between instances of 'int' and '%s'", jj_type_name(&v[1]));
     size_t each = width > 0 ? (size_t)width : n > 0 ? n : 1, groups = (n + each - 1) / each;
     TRY(jj_list(r, V_LIST, groups, &list));

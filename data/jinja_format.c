@@ -371,8 +371,7 @@ static Status first_value(Run *r, Fields *x, const Str *f, size_t begin, size_t 
         if (begin == end) x->automatic = true;
         i = begin == end ? x->next++ : i;
         if (number) x->next = -1;
-        if ((size_t)i >= x->args->n)
-            return jj_raise(r, "Replacement index %lld out of range for positional args tuple", (long long)i);
+        if ((size_t)i >= x->args->n) return jj_raise(r, "tuple index out of range");
         *out = x->args->items[i];
         return OK;
     }

@@ -295,6 +295,8 @@ typedef struct Parser {
     JinjaTemplate *t;
     Err *e;
     int depth, soft, loops, in_generation;
+    Node **unknown; /* filters and tests that nobody knows, outside of conditions: an error once all is parsed */
+    size_t n_unknown;
     Node *macros[PARSE_DEPTH + 1]; /* enclosing macros and call blocks */
     int n_macros;
     const char *tags[PARSE_DEPTH + 1];
@@ -390,7 +392,8 @@ Status jj_sink_value(Run *r, Sink *k, Value *out);
 Status jj_str(Run *r, const char *s, size_t len, const Json *source, Value *out); /* not copied */
 Status jj_text(Run *r, const char *s, Value *out);                                /* copied */
 Status jj_substr(Run *r, const Str *s, size_t begin, size_t end, Value *out);
-const Json *jj_source_at(const Str *s, size_t at);
+/* Text that stands for what s has at `at` (or at its end). */
+Status jj_put_like(Run *r, Sink *k, const char *text, size_t len, const Str *s, size_t at);
 Status jj_as_markup(Run *r, const Value *v, Value *out);
 size_t jj_char_at(const Str *s, size_t index); /* byte offset of a code point */
 size_t jj_char_len(const char *s);
@@ -507,7 +510,7 @@ Status jj_parse_int(const Str *s, int base, bool *ok, bool *overflow, int64_t *o
 bool jj_parse_float(const Str *s, double *out);
 
 typedef enum Case { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_FOLD } Case;
-/* Python's str.upper and so on of bytes [begin, end) of s. */
+/* Python's str.upper and so on of bytes [begin, end) of s; whether a sigma ends a word depends on the whole of s. */
 Status jj_put_case(Run *r, Sink *k, const Str *s, size_t begin, size_t end, Case c);
 bool jj_is_space(uint32_t cp);
 bool jj_is_printable(uint32_t cp);

@@ -30,7 +30,7 @@ static Status put_escape(Run *r, Dump *d, const Str *s, size_t at, uint32_t cp) 
     else
         snprintf(text, sizeof text, "\\u%04x", cp);
     if (simple == NULL) simple = text;
-    return jj_put(r, &d->sink, simple, strlen(simple), jj_source_at(s, at));
+    return jj_put_like(r, &d->sink, simple, strlen(simple), s, at);
 }
 
 static Status put_string(Run *r, Dump *d, const Str *s) {

@@ -446,7 +446,7 @@ Status jj_escape_html(Run *r, const Value *v, Value *out) {
                                        : NULL;
         if (text == NULL) continue;
         TRY(jj_put_str(r, &k, s, from, i));
-        TRY(jj_put(r, &k, text, strlen(text), jj_source_at(s, i)));
+        TRY(jj_put_like(r, &k, text, strlen(text), s, i));
         from = i + 1;
     }
     TRY(jj_put_str(r, &k, s, from, s->len));

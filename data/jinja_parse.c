@@ -200,8 +200,10 @@ static Status parse_body(Parser *p, const char *const *ends, Node ***body, size_
     return OK;
 }
 
-/* The body of a tag; the end tag's name is left as current token, or taken with drop. */
+/* The body of a tag (soft: that of an if, where unknown filters are errors only when they run); the end tag's name is left as current token, or taken with drop. */
 static Status parse_statements(Parser *p, const char *const *ends, bool drop, Node ***body, size_t *n) {
+    int soft = p->soft;
+    if (strcmp(ends[0], "elif") != 0 && strcmp(ends[0], "endif") != 0) p->soft = 0;
     if (type_now(p) == T_COLON) TRY(jj_advance(p));
     TRY(jj_expect(p, T_BLOCK_END));
     if (p->n_ends >= PARSE_DEPTH) return jj_parse_fail(p, now(p)->line, "blocks are nested too deep");
@@ -209,6 +211,7 @@ static Status parse_statements(Parser *p, const char *const *ends, bool drop, No
     TRY(parse_body(p, ends, body, n));
     if (type_now(p) == T_EOF) return fail_tag(p, NULL, now(p)->line);
     p->n_ends--;
+    p->soft = soft;
     return drop ? jj_advance(p) : OK;
 }
 
@@ -358,14 +361,12 @@ static Status parse_signature(Parser *p, Node *macro) {
 
 /* The body of a macro or call block: a function of its own, which break cannot leave. */
 static Status parse_macro_body(Parser *p, Node *macro, const char *const *ends) {
-    int loops = p->loops, soft = p->soft;
+    int loops = p->loops;
     if (p->n_macros >= PARSE_DEPTH) return jj_parse_fail(p, macro->line, "macros are nested too deep");
     p->macros[p->n_macros++] = macro;
     p->loops = 0;
-    p->soft = 0;
     TRY(parse_statements(p, ends, true, &macro->kids, &macro->n_kids));
     p->loops = loops;
-    p->soft = soft;
     p->n_macros--;
     for (size_t i = 0; i < macro->n_more; i++) {
         const Sym *name = macro->more[i]->name;
@@ -515,6 +516,10 @@ Status jinja_parse(Arena *a, const char *name, const char *source, size_t len, J
     if (tokens[0].type == T_ERROR) return jj_parse_fail(&p, tokens[0].line, "%s", tokens[0].s);
     TRY(jj_node(&p, N_BLOCK, 1, &p.t->root));
     TRY(parse_body(&p, NULL, &p.t->root->kids, &p.t->root->n_kids));
+    if (p.n_unknown > 0)
+        return jj_parse_fail(&p, p.unknown[0]->line, "No %s named '%.*s'.",
+                             p.unknown[0]->kind == N_FILTER ? "filter" : "test", (int)p.unknown[0]->name->str.len,
+                             p.unknown[0]->name->str.s);
     *out = p.t;
     return OK;
 }

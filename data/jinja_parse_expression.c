@@ -27,6 +27,7 @@ Status jj_parse_expression(Parser *p, Node **out) {
 
 static Status parse_condition(Parser *p, Node **out) {
     int64_t line = now(p)->line;
+    size_t n_unknown = p->n_unknown;
     bool found;
     TRY(parse_or(p, out));
     for (;;) {
@@ -35,6 +36,7 @@ static Status parse_condition(Parser *p, Node **out) {
         if (!found) return OK;
         TRY(jj_node(p, N_CONDITION, line, &n));
         n->a = *out;
+        p->n_unknown = n_unknown; /* all parts of a condition are seen only when they run */
         p->soft++;
         TRY(parse_or(p, &n->b));
         TRY(skip_name(p, "else", &found));
@@ -361,9 +363,9 @@ static Status dotted_name(Parser *p, Sym **out) {
     return jj_sym(p, s, len, out);
 }
 
-static Status known_or_soft(Parser *p, const Node *n, const char *what) {
+static Status known_or_soft(Parser *p, Node *n) {
     if (n->function != NULL || p->soft > 0) return OK;
-    return jj_parse_fail(p, n->line, "No %s named '%.*s'.", what, (int)n->name->str.len, n->name->str.s);
+    return jj_add_node(p, &p->unknown, &p->n_unknown, n);
 }
 
 Status jj_parse_filter_chain(Parser *p, Node *input, bool inline_first, Node **out) {
@@ -377,7 +379,7 @@ Status jj_parse_filter_chain(Parser *p, Node *input, bool inline_first, Node **o
         n->a = *out;
         n->function = jj_find_filter(n->name->str.s, n->name->str.len);
         if (type_now(p) == T_LPAREN) TRY(parse_call_args(p, n));
-        TRY(known_or_soft(p, n, "filter"));
+        TRY(known_or_soft(p, n));
         *out = n;
     }
     return OK;
@@ -407,7 +409,7 @@ static Status parse_test(Parser *p, Node **node) {
         TRY(parse_postfix(p, &arg));
         TRY(jj_add_node(p, &n->kids, &n->n_kids, arg));
     }
-    TRY(known_or_soft(p, n, "test"));
+    TRY(known_or_soft(p, n));
     *node = n;
     if (!negated) return OK;
     TRY(jj_node(p, N_NOT, line, node));

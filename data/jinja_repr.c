@@ -74,7 +74,7 @@ void jj_float_repr(double f, char out[40]) {
 /* ---- repr of strings: quotes and escapes belong to the string's own source ---------------------------------------- */
 
 static Status put_at(Run *r, Sink *k, const Str *s, size_t at, const char *text) {
-    return jj_put(r, k, text, strlen(text), s->n_spans > 0 ? jj_source_at(s, at < s->len ? at : s->len - 1) : NULL);
+    return jj_put_like(r, k, text, strlen(text), s, at);
 }
 
 static Status put_string_repr(Run *r, Sink *k, const Str *s) {

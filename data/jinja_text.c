@@ -79,11 +79,7 @@ static Status split_spaces(Run *r, const Str *s, int64_t max, Pieces *p) {
         }
         if (at >= s->len) return OK;
         size_t begin = at;
-        if (max >= 0 && (int64_t)p->n >= max) {
-            size_t end = s->len, n;
-            while (end > begin && jj_is_space(last_char(s->s, end, &n))) end -= n;
-            return add_piece(r, p, s, begin, end);
-        }
+        if (max >= 0 && (int64_t)p->n >= max) return add_piece(r, p, s, begin, s->len);
         while (at < s->len) {
             int n = utf8_decode(s->s + at, s->len - at, &cp);
             if (jj_is_space(cp)) break;
@@ -99,16 +95,7 @@ static Status rsplit_spaces(Run *r, const Str *s, int64_t max, Pieces *p) {
         while (at > 0 && jj_is_space(last_char(s->s, at, &n))) at -= n;
         if (at == 0) return OK;
         size_t end = at;
-        if (max >= 0 && (int64_t)p->n >= max) {
-            size_t begin = 0;
-            uint32_t cp;
-            while (begin < end) {
-                int k = utf8_decode(s->s + begin, end - begin, &cp);
-                if (!jj_is_space(cp)) break;
-                begin += (size_t)k;
-            }
-            return add_piece(r, p, s, begin, end);
-        }
+        if (max >= 0 && (int64_t)p->n >= max) return add_piece(r, p, s, 0, end);
         while (at > 0 && !jj_is_space(last_char(s->s, at, &n))) at -= n;
         TRY(add_piece(r, p, s, at, end));
     }

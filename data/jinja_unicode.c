@@ -74,7 +74,8 @@ static bool is_ignorable(uint32_t cp) {
 }
 
 /* Whether the sigma at [at, at + 2) of the whole text ends a word. */
-static bool is_final(const Str *s, size_t begin, size_t end, size_t at) {
+static bool is_final(const Str *s, size_t at) {
+    const size_t begin = 0, end = s->len;
     uint32_t cp;
     bool upper, lower, title, before = false;
     for (size_t i = at; i > begin;) {
@@ -129,7 +130,6 @@ Status jj_put_case(Run *r, Sink *k, const Str *s, size_t begin, size_t end, Case
     char ascii[256], wide[16];
     TRY(jj_steps(r, (end - begin) / 16));
     for (size_t at = begin, n; at < end; at += n) {
-        const Json *source = jj_source_at(s, at);
         uint32_t cp;
         for (n = 0; at + n < end && n < sizeof ascii && (uint8_t)s->s[at + n] < 0x80; n++) {
             char x = s->s[at + n];
@@ -148,9 +148,8 @@ Status jj_put_case(Run *r, Sink *k, const Str *s, size_t begin, size_t end, Case
         }
         n = (size_t)utf8_decode(s->s + at, end - at, &cp);
         size_t len = map_char(cp, c, wide);
-        if (c == CASE_LOWER && cp == CAPITAL_SIGMA && is_final(s, begin, end, at))
-            len = (size_t)utf8_encode(FINAL_SIGMA, wide);
-        TRY(jj_put(r, k, wide, len, source));
+        if (c == CASE_LOWER && cp == CAPITAL_SIGMA && is_final(s, at)) len = (size_t)utf8_encode(FINAL_SIGMA, wide);
+        TRY(jj_put_like(r, k, wide, len, s, at));
     }
     return OK;
 }

@@ -140,9 +140,12 @@ static size_t span_at(const Str *s, size_t at) {
     return lo;
 }
 
-const Json *jj_source_at(const Str *s, size_t at) {
-    size_t i = span_at(s, at);
-    return i < s->n_spans ? s->spans[i].source : NULL;
+Status jj_put_like(Run *r, Sink *k, const char *text, size_t len, const Str *s, size_t at) {
+    if (len == 0) return OK;
+    if (s->n_spans == 0) return jj_put(r, k, text, len, NULL);
+    const Span *like = &s->spans[span_at(s, at < s->len ? at : s->len - 1)];
+    TRY(add_span(r, k, len, like->source, like->generation));
+    return add_bytes(r, k, text, len);
 }
 
 Status jj_put_str(Run *r, Sink *k, const Str *s, size_t begin, size_t end) {

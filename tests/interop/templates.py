@@ -8,6 +8,7 @@ from a message must hold what the message holds (or what its escapes spell). Exi
 Needs transformers, jinja2, pip."""
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -16,33 +17,26 @@ import zipfile
 
 from jinja_oracle import Ours, render, versions
 
-PACKAGES = [
-    # name, where its templates are: suffixes of paths inside the archive
-    ("llama-cpp-python", "sdist", ["vendor/llama.cpp/models/templates/*.jinja"]),
-    ("vllm", "sdist", ["examples/*.jinja", "examples/**/*.jinja"]),
-    ("trl", "wheel", ["trl/chat_templates/*.jinja"]),
-    ("axolotl", "sdist", ["**/templates/*.jinja", "**/chat_templates/**/*.jinja"]),
-    ("unsloth", "wheel", ["unsloth/chat_templates.py"]),
-    ("unsloth-zoo", "wheel", ["**/*.jinja"]),
-    ("mistral-common", "wheel", ["**/*.jinja"]),
-]
+PACKAGES = [("llama-cpp-python", "sdist"), ("vllm", "sdist"), ("axolotl", "sdist"), ("trl", "wheel"), ("unsloth", "wheel"), ("mistral-common", "wheel")]
 
 
-def fetch(cache, name, kind):
+def fetch(cache, name, kind, download):
+    """The package's archives, and the folders in which pip unpacked it: pip cannot build every source archive it downloads."""
     folder = cache / name
-    folder.mkdir(parents=True, exist_ok=True)
-    found = sorted(p for p in folder.iterdir() if p.suffix in (".gz", ".whl", ".zip"))
-    if found:
-        return found[-1]
-    how = ["--no-binary", ":all:", "--no-build-isolation"] if kind == "sdist" else ["--only-binary", ":all:"]
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), *how, name]
-    subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    found = sorted(p for p in folder.iterdir() if p.suffix in (".gz", ".whl", ".zip"))
-    return found[-1] if found else None
+    found = lambda: sorted(p for p in folder.glob("*") if p.suffix in (".gz", ".whl")) or [p for p in folder.glob("pip-*/*") if any(p.rglob("*.jinja"))]
+    if download and not found():
+        folder.mkdir(parents=True, exist_ok=True)
+        how = ["--no-clean", "--no-build-isolation", "--no-binary", ":all:"] if kind == "sdist" else ["--only-binary", ":all:"]
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), *how, name]
+        subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(folder)})
+    return found()
 
 
 def members(archive):
-    if archive.suffix == ".gz":
+    if archive.is_dir():
+        for p in sorted(archive.rglob("*.jinja")):
+            yield str(p.relative_to(archive)), p.read_bytes()
+    elif archive.suffix == ".gz":
         with tarfile.open(archive) as t:
             for m in t:
                 if m.isfile() and m.name.endswith((".jinja", "chat_templates.py")):
@@ -69,17 +63,15 @@ def collect(options):
     def add(name, text):
         seen.setdefault(text, name)
 
-    for name, kind, patterns in PACKAGES:
-        archive = fetch(options.cache, name, kind) if not options.no_download else next(iter(sorted((options.cache / name).glob("*.*"))), None)
-        if archive is None:
+    for name, kind in PACKAGES:
+        archives = fetch(options.cache, name, kind, not options.no_download)
+        if not archives:
             print(f"{name}: could not be fetched")
-            continue
-        for path, data in members(archive):
-            if path.endswith(".py"):
-                for n, text in python_templates(f"{archive.name}/{path}", data.decode()):
-                    add(n, text)
-            else:
-                add(f"{archive.name}/{path}", data.decode())
+        for archive in archives:
+            for path, data in members(archive):
+                texts = python_templates(path, data.decode()) if path.endswith(".py") else [(path, data.decode())]
+                for n, text in texts:
+                    add(f"{name}/{n}", text)
     for folder in options.extra:
         for p in sorted(pathlib.Path(folder).rglob("*.jinja")):
             add(str(p), p.read_text())
