@@ -31,19 +31,16 @@ static bool present(const Json *v) { return v != NULL && v->type != JSON_NULL; }
 static const char *const REASONING[] = {"reasoning_content", "thinking", "reasoning"};
 enum { N_REASONING = sizeof REASONING / sizeof *REASONING };
 
-/* A message as templates get it from transformers: reasoning under its usual names too. */
+/* A message as templates get it from transformers: without members that are null, reasoning under its usual names too. */
 static Status message_value(Arena *a, const Json *m, Json *out, Err *e) {
     const Json *reasoning = NULL;
     for (int i = N_REASONING - 1; i >= 0; i--)
         if (present(json_get(m, REASONING[i]))) reasoning = json_get(m, REASONING[i]);
-    if (reasoning == NULL) {
-        *out = *m;
-        return OK;
-    }
     TRY(object_new(a, m->n + 2, out, e));
-    object_put(out, text_of(REASONING[1]), *reasoning);
-    for (uint32_t i = 0; i < m->n; i++) object_put(out, m->list.keys[i], m->list.items[i]);
-    object_put(out, text_of(REASONING[0]), *reasoning);
+    if (reasoning != NULL) object_put(out, text_of(REASONING[1]), *reasoning);
+    for (uint32_t i = 0; i < m->n; i++)
+        if (present(&m->list.items[i])) object_put(out, m->list.keys[i], m->list.items[i]);
+    if (reasoning != NULL) object_put(out, text_of(REASONING[0]), *reasoning);
     return OK;
 }
 

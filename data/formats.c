@@ -105,7 +105,8 @@ static Status add_chat_row(RowSink *s, const ChatRow *row, Err *e) {
     int32_t *ids;
     uint8_t *trained;
     size_t n;
-    TRY(chat_render(s->context->chat, s->scratch, row, s->training, &text, e));
+    Status st = chat_render(s->context->chat, s->scratch, row, s->training, &text, e);
+    if (st != OK) return text.raised.s != NULL ? err_prefix(e, st, "the chat template raised an error") : st;
     TRY(chat_encode(s->context->chat, s->scratch, &text, &ids, &trained, &n, e));
     for (size_t i = 0; i < n;) { /* runs of one kind */
         size_t end = i;

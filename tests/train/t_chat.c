@@ -145,6 +145,13 @@ static void calls_and_reasoning(void **state) {
         shown(HEADED, "[" SAID("user", "a") ",{\"role\":\"assistant\",\"content\":\"b\",\"reasoning\":\"why\"}]",
               &DEFAULT),
         A "<|im_end|>\n" B "[<think>\nwhy\n</think>\nb<|im_end|>]\n");
+    /* members that are null are as if they were not there */
+    assert_string_equal(
+        shown(HEADED,
+              "[" SAID("user", "a") ",{\"role\":\"assistant\",\"content\":null,\"reasoning\":null,\"tool_calls\":"
+                                    "[" CALL "]}]",
+              &DEFAULT),
+        A "<|im_end|>\n" B "[<call>f({\"x\": 1})</call><|im_end|>]\n");
 }
 
 static void refused(void **state) {
