@@ -105,7 +105,7 @@ static Status add_bytes(Run *r, Sink *k, const char *s, size_t len) {
     if (len > r->text_max - k->len)
         return jj_limit(r, "a text of the template is too long: more than %zu bytes", r->text_max);
     if (k->len + len > k->cap) TRY(room_for(r, 2 * (k->len + len)));
-    TRY(jj_steps(r, len / 64));
+    TRY(jj_steps(r, 1 + len / 64));
     TRY(arena_grow(r->arena, &k->data, &k->cap, k->len, k->len + len, 1, r->e));
     memcpy(k->data + k->len, s, len);
     k->len += len;
