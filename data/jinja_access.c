@@ -77,7 +77,7 @@ Status jj_elements(Run *r, const Value *v, const Value **items, size_t *n) {
         break;
     case V_ITER:
         *n = v->iter->n - v->iter->at;
-        *items = v->iter->items + v->iter->at;
+        if (*n > 0) *items = v->iter->items + v->iter->at;
         v->iter->at = v->iter->n;
         break;
     default:

@@ -10,7 +10,7 @@
 static const char VARIABLES[] =
     "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi \\u00fc\\n\"},{\"role\":\"assistant\",\"content\":\"<t>x</t>\\n'q' \\\"d\\\"\",\"tool_calls\":"
     "[{\"function\":{\"name\":\"f\",\"arguments\":{\"x\":[1,2.5,null,true]}}}]}],\"tools\":null,\"add_generation_prompt\":true,\"bos_token\":\"<s>\","
-    "\"s\":\"Hello World\",\"u\":\"\\u03a3\\u00df\\ud83d\\ude42\",\"i\":7,\"n\":-3,\"f\":2.5,\"l\":[3,1,2],\"ls\":[\"b\",\"A\"],\"d\":{\"a\":\"x\",\"b\":{\"c\":1}},\"e\":\"\"}";
+    "\"s\":\"Hello World\",\"u\":\"\\u03a3\\u00df\\ud83d\\ude42\",\"i\":7,\"n\":-3,\"f\":2.5,\"l\":[3,1,2],\"ls\":[\"b\",\"A\"],\"d\":{\"a\":\"x\",\"b\":{\"c\":1}},\"e\":\"\",\"t\":true,\"no\":false,\"nil\":null,\"el\":[],\"w\":\" \\t p \\n\",\"lines\":\"a\\nb\\r\\nc\",\"q\":\"it's <b>&\\n\",\"num\":\"42\",\"items\":{\"items\":1},\"rows\":[{\"n\":\"x\",\"v\":2,\"g\":{\"k\":\"b\"}},{\"n\":\"Y\",\"v\":1}],\"fl\":[0.1,1e22,-0.0],\"under\":\"a_b \\u01c6 \\u00df\",\"html\":\"<a>&\",\"ctl\":\"\\u0001\\u200b\",\"tree\":[{\"n\":\"1\",\"c\":[{\"n\":\"2\",\"c\":[]}]}]}";
 
 static void check_spans(const Buf *text, const JinjaSpans *s) {
     size_t at = 0;

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tarfile
@@ -75,6 +76,10 @@ def collect(options):
     for folder in options.extra:
         for p in sorted(pathlib.Path(folder).rglob("*.jinja")):
             add(str(p), p.read_text())
+    for path in options.gguf:
+        from gguf import GGUFReader
+
+        add(path, GGUFReader(path).fields["tokenizer.chat_template"].contents())
     for p in sorted(pathlib.Path(options.shared).glob("*/tokenizer_config.json")):
         template = json.loads(p.read_text()).get("chat_template")
         for t in [{"name": "", "template": template}] if isinstance(template, str) else template or []:
@@ -145,9 +150,13 @@ def contexts():
                 for k, kwargs in enumerate(KWARGS):
                     if k > 0 and name not in ("turns", "odd", "reasoning", "tool dict", "think", "tool string"):
                         continue
-                    yield f"{name}/tools={tools is not None}/generate={generate}/kwargs={k}", {
+                    variables = {
                         "messages": messages, "tools": tools, "documents": None, "add_generation_prompt": generate,
                         "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", **kwargs}
+                    context = f"{name}/tools={tools is not None}/generate={generate}/kwargs={k}"
+                    yield context, variables
+                    if k == 0:
+                        yield context + "/marked", marked(variables, [0])
 
 
 def leaves(v):
@@ -159,6 +168,34 @@ def leaves(v):
     elif isinstance(v, dict):
         for x in v.values():
             yield from leaves(x)
+
+
+def marked(v, counter, key=""):
+    """The variables with the letters of every content moved to a range of private characters of its own."""
+    if isinstance(v, dict):
+        return {k: marked(x, counter, k) for k, x in v.items()}
+    if isinstance(v, list):
+        return [marked(x, counter, key) for x in v]
+    if not isinstance(v, str):
+        return v
+    counter[0] += 1
+    if key not in ("content", "text", "reasoning_content", "thinking", "description"):
+        return v
+    base = 0xF0000 + 0x80 * counter[0]
+    parts = re.split(r"(</?think>|\\|\n)", v)
+    return "".join(p if p.startswith(("<think", "</think", "\\", "\n")) else "".join(chr(base + ord(c)) if c.isascii() and c.isalpha() else c for c in p) for p in parts)
+
+
+def check_marks(ours):
+    """A private character says which leaf it is of: its span must say the same. repr() spells them: \\U000f0041."""
+    data = ours["text"].encode()
+    for begin, end, source in ours["spans"]:
+        piece = data[begin:end].decode()
+        numbers = {(ord(c) - 0xF0000) // 0x80 - 1 for c in piece if 0xF0000 <= ord(c) < 0xFFFFE}
+        numbers |= {(int(x, 16) - 0xF0000) // 0x80 - 1 for x in re.findall(r"\\U(000f[0-9a-f]{4})", piece)}
+        if numbers - {source}:
+            return f"span {piece!r} is told to be of leaf {source}, but is of {numbers}"
+    return ""
 
 
 def squeeze(text):
@@ -174,7 +211,7 @@ def check_spans(variables, ours):
         at = end
         if source >= 0:
             piece = data[begin:end].decode()
-            if piece not in strings[source] and squeeze(piece) not in squeeze(json.dumps(strings[source], ensure_ascii=False)) and "\\u" not in piece and "&" not in piece:
+            if piece not in strings[source] and squeeze(piece) not in squeeze(json.dumps(strings[source], ensure_ascii=False)) and "\\u" not in piece.lower() and "&" not in piece:
                 return f"span {piece!r} is not of {strings[source]!r}"
     return "" if at == len(data) else f"spans end at {at} of {len(data)}"
 
@@ -186,7 +223,7 @@ def compare(theirs, ours, variables):
         if theirs[1] != ours["text"]:
             i = next((i for i, (a, b) in enumerate(zip(theirs[1], ours["text"])) if a != b), min(len(theirs[1]), len(ours["text"])))
             return f"text differs at {i}: {theirs[1][max(0, i - 30):i + 40]!r} against {ours['text'][max(0, i - 30):i + 40]!r}"
-        return check_spans(variables, ours)
+        return check_spans(variables, ours) or check_marks(ours)
     if "error" not in ours:
         return f"Jinja2 fails, ours does not: {theirs[0]}: {theirs[1]}"
     if theirs[0] != ours["kind"]:
@@ -200,6 +237,7 @@ def main():
     p.add_argument("--cache", type=pathlib.Path, default=pathlib.Path.home() / ".cache" / "lorac-templates")
     p.add_argument("--shared", default=str(pathlib.Path(__file__).resolve().parents[3] / "shared" / "tokenizers"))
     p.add_argument("--extra", action="append", default=[], help="a folder with more *.jinja files")
+    p.add_argument("--gguf", action="append", default=[], help="a model file with a template (needs gguf)")
     p.add_argument("--no-download", action="store_true")
     p.add_argument("--only", default="")
     p.add_argument("--show", type=int, default=3, help="differences shown per template")
