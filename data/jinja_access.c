@@ -31,8 +31,11 @@ bool jj_is_iterable(const Value *v) {
     }
 }
 
-static Status characters(Run *r, const Str *s, const Value **items) {
+/* Of Markup as well they are plain strings. */
+static Status characters(Run *r, const Str *whole, const Value **items) {
     Value list;
+    Str plain = *whole, *s = &plain;
+    s->markup = false;
     TRY(jj_list(r, V_LIST, s->chars, &list));
     for (size_t i = 0, at = 0; i < s->chars; i++) {
         size_t n = jj_char_len(s->s + at);

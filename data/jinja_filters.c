@@ -182,14 +182,14 @@ FILTER(do_truncate) {
         return jj_raise(r, "truncate: leeway must be a number");
     TRY(jj_text(r, "...", &end));
     if (v[3].type == V_STRING) end = v[3];
-    size_t n;
-    TRY(jj_length(r, &v[0], &n));
-    if (v[0].type != V_STRING) return jj_raise(r, "truncate: a string is needed, not '%s'", jj_type_name(&v[0]));
     int64_t keep = length - (int64_t)end.str->chars;
     if (keep < 0) return jj_raise(r, "expected length >= %zu, got %lld", end.str->chars, (long long)length);
     if (leeway < 0) return jj_raise(r, "expected leeway >= 0, got %lld", (long long)leeway);
+    size_t n;
+    TRY(jj_length(r, &v[0], &n));
     *out = v[0];
     if ((int64_t)n - leeway <= length) return OK;
+    if (v[0].type != V_STRING) return jj_limit(r, "truncate of anything but a string is not supported");
     TRY(jj_substr(r, v[0].str, 0, jj_char_at(v[0].str, (size_t)keep), &head));
     if (!jj_truth(&v[2])) {
         TRY(jj_text(r, " ", &space));
@@ -334,9 +334,11 @@ FILTER(do_round) {
         return jj_raise(r, "'%s' object cannot be interpreted as an integer", jj_type_name(&v[1]));
     if (common && jj_index(&v[0], &i)) return round_int(r, i, digits, out);
     if (!jj_number(&v[0], &f)) {
-        if (!common && v[0].type == V_UNDEFINED) return jj_fail_undefined(r, &v[0]);
-        return common ? jj_raise(r, "type %s doesn't define __round__ method", jj_type_name(&v[0]))
-                      : jj_raise(r, "must be real number, not %s", jj_type_name(&v[0]));
+        if (common) return jj_raise(r, "type %s doesn't define __round__ method", jj_type_name(&v[0]));
+        if (v[0].type == V_UNDEFINED) return jj_fail_undefined(r, &v[0]);
+        if (v[0].type == V_STRING || v[0].type == V_LIST || v[0].type == V_TUPLE)
+            return jj_raise(r, "must be real number, not %s", jj_type_name(&v[0]));
+        return jj_raise(r, "unsupported operand type(s) for *: '%s' and 'int'", jj_type_name(&v[0]));
     }
     if (common && (digits > 320 || !isfinite(f))) {
         *out = jj_float(f);

@@ -50,7 +50,8 @@ static Status by_letter(Run *r, const Str *s, bool swap, Value *out) {
             TRY(jj_put_case(r, &k, s, at, at + n, c));
         inside = is_cased;
     }
-    return jj_sink_value(r, &k, out);
+    TRY(jj_sink_value(r, &k, out));
+    return s->markup ? jj_as_markup(r, out, out) : OK;
 }
 
 METHOD(str_title) {

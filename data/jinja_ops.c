@@ -94,6 +94,20 @@ static Status equal_dicts(Run *r, const Dict *a, const Dict *b, int depth, bool 
     return OK;
 }
 
+/* Keys and items are sets; values compare by identity. */
+static Status equal_views(Run *r, const Value *a, const Value *b, int depth, bool *out) {
+    const Dict *x = a->view->dict, *y = b->view->dict;
+    *out = a->view->kind == b->view->kind && (a->view->kind == VIEW_VALUES ? a->view == b->view : x->n == y->n);
+    if (!*out || a->view->kind == VIEW_VALUES) return OK;
+    if (a->view->kind == VIEW_ITEMS) return equal_dicts(r, x, y, depth, out);
+    for (size_t i = 0; i < x->n && *out; i++) {
+        const Value *other;
+        TRY(jj_dict_find(r, y, &x->keys[i], &other));
+        *out = other != NULL;
+    }
+    return OK;
+}
+
 static bool same_object(const Value *a, const Value *b) { /* for types that compare by identity */
     return a->type == b->type && a->list == b->list;
 }
@@ -127,6 +141,8 @@ Status jj_equal(Run *r, const Value *a, const Value *b, int depth, bool *out) {
         return equal_lists(r, a->list->items, b->list->items, a->list->n, depth + 1, out);
     case V_DICT:
         return equal_dicts(r, a->dict, b->dict, depth + 1, out);
+    case V_VIEW:
+        return equal_views(r, a, b, depth + 1, out);
     case V_RANGE:
         *out = a->range->n == b->range->n &&
                (a->range->n == 0 ||
@@ -212,7 +228,6 @@ Status jj_hash(Run *r, const Value *v, int depth, uint64_t *out) {
         return OK;
     case V_LIST:
     case V_DICT:
-    case V_NAMESPACE: /* has an identity in Python; none is ever a key */
         return jj_raise(r, "unhashable type: '%s'", jj_type_name(v));
     case V_VIEW:
         return jj_raise(r, "unhashable type: '%s'", jj_type_name(v));

@@ -248,7 +248,8 @@ size_t jj_char_at(const Str *s, size_t index) {
 int jj_str_compare(const Str *a, const Str *b) { /* UTF-8 sorts as code points do */
     size_t n = a->len < b->len ? a->len : b->len;
     int c = n > 0 ? memcmp(a->s, b->s, n) : 0;
-    return c != 0 ? c : a->len < b->len ? -1 : a->len > b->len;
+    if (c != 0) return c < 0 ? -1 : 1;
+    return a->len < b->len ? -1 : a->len > b->len;
 }
 
 bool jj_str_is(const Str *s, const char *text) { return s->len == strlen(text) && memcmp(s->s, text, s->len) == 0; }

@@ -1015,6 +1015,25 @@ true < 2
 1 - -1
 1 - - 1
 l is iterable and s is not mapping
+'c' > 'a'
+'a' < 'c'
+'[]'|max
+'[]'|min
+'abcdefg'|max ~ 'gfedcba'|min
+['a', 'c', 'b', 'g', 'e']|sort(reverse=true)
+'ace' < 'acg'
+(s|safe)|list
+[s|safe, (s|safe)[0], (s|safe).swapcase()]
+d.items() == d.items()
+d.keys() == dict(d).keys()
+d.keys() == ed.keys()
+d.values() == d.values()
+namespace(a=1) in d
+l|truncate(5)
+[1, 2, 3, 4, 5, 6, 7, 8]|truncate
+d|round(1, 'floor')
+nil|round(1, 'ceil')
+l|round(1, 'ceil')
 varargs
 caller
 kwargs
