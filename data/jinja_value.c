@@ -16,7 +16,11 @@ Status jj_raise_text(Run *r, JinjaFailure failure, Status status, const char *s,
     r->result->failure = failure;
     r->result->line = r->line;
     r->result->error = (JsonString){.s = copy, .len = len};
-    FAIL(r->e, status, "%s", copy);
+    char line[ERR_MESSAGE_BYTES]; /* a NUL must not end it */
+    size_t n = len < sizeof line ? len : sizeof line - 1;
+    for (size_t i = 0; i < n; i++) line[i] = copy[i] == 0 ? ' ' : copy[i];
+    line[n] = 0;
+    FAIL(r->e, status, "%s", line);
 }
 
 Status jj_raise(Run *r, const char *format, ...) {

@@ -287,6 +287,9 @@ static void failures_say_where(void **state) {
     assert_int_equal(r.spans.line, 3);
     assert_string_equal(r.spans.error.s, "no\nway");
     assert_string_equal(r.e.message, "no way");
+    r = render_text("{{ raise_exception('\\x00a') }}", "{}");
+    assert_string_equal(r.e.message, " a");
+    assert_int_equal(r.spans.error.len, 2);
     r = render_text("a\n\n{{ x.y.z }}", "{\"x\":{}}");
     assert_int_equal(r.status, ERR_FORMAT);
     assert_int_equal(r.spans.line, 3);
