@@ -16,7 +16,7 @@ static Status by_method(Run *r, const Value *v, const char *method, const Value 
     TRY(jj_to_str(r, v, &s));
     const Value self = {.type = V_STRING, .str = s};
     const Args given = {.items = args, .n = n};
-    return jj_call_function(r, jj_find_in(JJ_STR_METHODS, JJ_N_STR_METHODS, method, strlen(method)), &self, &given,
+    return jj_call_function(r, jj_find_in(JJ_TEXT_METHODS, JJ_N_TEXT_METHODS, method, strlen(method)), &self, &given,
                             out);
 }
 

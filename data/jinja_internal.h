@@ -3,7 +3,7 @@
  * jinja_lex.c cuts the source into tokens, jinja_parse*.c make the tree, jinja_run.c runs statements, jinja_eval.c
  * expressions. Values are jinja_value.c (strings with provenance, lists, dicts), jinja_repr.c (str and repr), jinja_ops.c
  * (operators), jinja_access.c (attributes, items, iteration), and what templates call: jinja_filters*.c, jinja_tests.c,
- * jinja_methods*.c, jinja_globals.c, jinja_format.c, jinja_json.c.
+ * jinja_methods*.c, jinja_format.c, jinja_json.c.
  *
  * Errors: a function that fails has filled Run's message (jj_raise, jj_limit) and gives a Status that TRY hands up. */
 #ifndef LORAC_DATA_JINJA_INTERNAL_H
@@ -491,8 +491,8 @@ const Function *jj_find_method(const Value *v, const Str *name, bool *unsafe);
 const Function *jj_find_global(const char *name, size_t len);
 const Function *jj_find_in(const Function *table, size_t n, const char *name, size_t len);
 Status jj_call_named(Run *r, bool is_filter, const Value *name, const Args *args, Value *out);
-extern const Function JJ_TEXT_FILTERS[], JJ_LIST_FILTERS[], JJ_STR_METHODS[], JJ_STR_METHODS2[], JJ_LOOP_METHODS[];
-extern const size_t JJ_N_TEXT_FILTERS, JJ_N_LIST_FILTERS, JJ_N_STR_METHODS, JJ_N_STR_METHODS2, JJ_N_LOOP_METHODS;
+extern const Function JJ_TEXT_FILTERS[], JJ_LIST_FILTERS[], JJ_TEXT_METHODS[], JJ_STR_METHODS[], JJ_LOOP_METHODS[];
+extern const size_t JJ_N_TEXT_FILTERS, JJ_N_LIST_FILTERS, JJ_N_TEXT_METHODS, JJ_N_STR_METHODS, JJ_N_LOOP_METHODS;
 
 /* ---- text */
 Status jj_percent(Run *r, const Str *format, const Value *values, Value *out);

@@ -1,286 +1,392 @@
-/* jinja_methods.c: methods of strings that give strings and lists; jinja_methods2.c has the others.
- *
- * self is the string, v the arguments in the order of the row's parameters. */
+/* jinja_methods.c: methods of strings that look at them, methods of lists, dicts and loops; which names are blocked. */
 #include "data/jinja_internal.h"
 
 #include "base/utf8.h"
 
 #define METHOD(name) static Status name(Run *r, const Value *self, const Value *v, const Args *args, Value *out)
-#define UNUSED (void)v, (void)args
 
-static Status cased(Run *r, const Str *s, Case first, Case rest, Value *out) {
-    Sink k = {0};
-    size_t n = first == rest || s->len == 0 ? 0 : jj_char_len(s->s);
-    TRY(jj_put_case(r, &k, s, 0, n, first));
-    TRY(jj_put_case(r, &k, s, n, s->len, rest));
-    TRY(jj_sink_value(r, &k, out));
-    return s->markup ? jj_as_markup(r, out, out) : OK;
-}
+/* ---- strings ----------------------------------------------------------------------------------------------------- */
 
-METHOD(str_upper) {
-    UNUSED;
-    return cased(r, self->str, CASE_UPPER, CASE_UPPER, out);
-}
-METHOD(str_lower) {
-    UNUSED;
-    return cased(r, self->str, CASE_LOWER, CASE_LOWER, out);
-}
-METHOD(str_casefold) {
-    UNUSED;
-    return cased(r, self->str, CASE_FOLD, CASE_FOLD, out);
-}
-METHOD(str_capitalize) {
-    UNUSED;
-    return cased(r, self->str, CASE_TITLE, CASE_LOWER, out);
-}
-
-/* The first letter of each run of letters in title case, the others in lower case; or each in the other case. */
-static Status by_letter(Run *r, const Str *s, bool swap, Value *out) {
-    Sink k = {0};
-    bool upper, lower, title, inside = false;
-    uint32_t cp;
-    for (size_t at = 0, n; at < s->len; at += n) {
-        n = (size_t)utf8_decode(s->s + at, s->len - at, &cp);
-        bool is_cased = jj_is_cased(cp, &upper, &lower, &title);
-        Case c = swap ? (upper ? CASE_LOWER : CASE_UPPER) : inside ? CASE_LOWER : CASE_TITLE;
-        TRY(jj_steps(r, 1));
-        if (swap && !upper && !lower)
-            TRY(jj_put_str(r, &k, s, at, at + n));
-        else
-            TRY(jj_put_case(r, &k, s, at, at + n, c));
-        inside = is_cased;
+/* The bytes of s[start:end]; false when start lies beyond the end. */
+static Status window(Run *r, const Str *s, const Value *start, const Value *end, size_t *a, size_t *b, bool *inside) {
+    int64_t n = (int64_t)s->chars, i = 0, j = n;
+    const Value *given[2] = {start, end};
+    int64_t *places[2] = {&i, &j};
+    for (int k = 0; k < 2; k++) {
+        if (given[k]->type == V_MISSING || given[k]->type == V_NONE) continue;
+        if (!jj_index(given[k], places[k]))
+            return jj_raise(r, "slice indices must be integers or None or have an __index__ method");
+        if (*places[k] < 0) *places[k] = *places[k] < -n ? 0 : *places[k] + n;
     }
-    TRY(jj_sink_value(r, &k, out));
-    return s->markup ? jj_as_markup(r, out, out) : OK;
+    if (j > n) j = n;
+    *inside = i <= j;
+    *a = jj_char_at(s, (size_t)(i > n ? n : i));
+    *b = jj_char_at(s, (size_t)j);
+    return jj_steps(r, s->chars == s->len ? 1 : 1 + s->len / 64);
 }
 
-METHOD(str_title) {
-    UNUSED;
-    return by_letter(r, self->str, false, out);
-}
-METHOD(str_swapcase) {
-    UNUSED;
-    return by_letter(r, self->str, true, out);
-}
-METHOD(str_strip) {
-    (void)args;
-    return jj_strip(r, self->str, &v[0], 3, out);
-}
-METHOD(str_lstrip) {
-    (void)args;
-    return jj_strip(r, self->str, &v[0], 1, out);
-}
-METHOD(str_rstrip) {
-    (void)args;
-    return jj_strip(r, self->str, &v[0], 2, out);
-}
-
-static Status want_int(Run *r, const Value *v, int64_t fallback, int64_t *out) {
-    *out = fallback;
-    if (v->type == V_MISSING) return OK;
-    if (!jj_index(v, out)) return jj_raise(r, "'%s' object cannot be interpreted as an integer", jj_type_name(v));
+static Status starts_or_ends(Run *r, const Value *self, const Value *v, bool starts, Value *out) {
+    size_t a, b, n = 1;
+    bool inside, yes = false;
+    const Value *items = &v[0];
+    TRY(window(r, self->str, &v[1], &v[2], &a, &b, &inside));
+    if (v[0].type == V_TUPLE) {
+        items = v[0].list->items;
+        n = v[0].list->n;
+    } else if (v[0].type != V_STRING) {
+        return jj_raise(r, "%s first arg must be str or a tuple of str, not %s", starts ? "startswith" : "endswith",
+                        jj_type_name(&v[0]));
+    }
+    for (size_t i = 0; i < n && !yes; i++) {
+        if (items[i].type != V_STRING)
+            return jj_raise(r, "tuple for %s must only contain str, not %s", starts ? "startswith" : "endswith",
+                            jj_type_name(&items[i]));
+        size_t len = items[i].str->len;
+        yes = inside && len <= b - a && memcmp(self->str->s + (starts ? a : b - len), items[i].str->s, len) == 0;
+    }
+    *out = jj_bool(yes);
     return OK;
 }
 
-METHOD(str_split) {
-    int64_t max;
+METHOD(str_startswith) {
     (void)args;
-    TRY(want_int(r, &v[1], -1, &max));
-    return jj_split(r, self->str, &v[0], max, false, out);
+    return starts_or_ends(r, self, v, true, out);
+}
+METHOD(str_endswith) {
+    (void)args;
+    return starts_or_ends(r, self, v, false, out);
 }
 
-METHOD(str_rsplit) {
-    int64_t max;
-    (void)args;
-    TRY(want_int(r, &v[1], -1, &max));
-    return jj_split(r, self->str, &v[0], max, true, out);
+static Status find(Run *r, const Value *self, const Value *v, bool last, bool must, Value *out) {
+    size_t a, b, at = 0;
+    bool inside, found = false;
+    if (v[0].type != V_STRING) return jj_raise(r, "must be str, not %s", jj_type_name(&v[0]));
+    TRY(window(r, self->str, &v[1], &v[2], &a, &b, &inside));
+    Str part = *self->str;
+    part.len = b;
+    TRY(jj_steps(r, part.len / 64));
+    if (inside && !last) found = jj_find_bytes(&part, a, v[0].str, &at);
+    if (inside && last) {
+        part.s += a;
+        TRY(jj_rfind(r, &part, b - a, v[0].str, &found, &at));
+        at += a;
+    }
+    if (!found && must) return jj_raise(r, "substring not found");
+    *out = jj_int(found ? (int64_t)jj_count_chars(self->str->s, at) : -1);
+    return OK;
 }
 
-METHOD(str_splitlines) {
+METHOD(str_find) {
     (void)args;
-    return jj_splitlines(r, self->str, jj_truth(&v[0]), out);
+    return find(r, self, v, false, false, out);
+}
+METHOD(str_rfind) {
+    (void)args;
+    return find(r, self, v, true, false, out);
+}
+METHOD(str_index) {
+    (void)args;
+    return find(r, self, v, false, true, out);
+}
+METHOD(str_rindex) {
+    (void)args;
+    return find(r, self, v, true, true, out);
 }
 
-static Status partition(Run *r, const Str *s, const Value *sep, bool last, Value *out) {
-    size_t at = 0;
-    bool found;
-    if (sep->type != V_STRING) return jj_raise(r, "must be str, not %s", jj_type_name(sep));
-    if (sep->str->len == 0) return jj_raise(r, "empty separator");
-    if (last)
-        TRY(jj_rfind(r, s, s->len, sep->str, &found, &at));
-    else
-        found = jj_find_bytes(s, 0, sep->str, &at);
-    size_t a = found ? at : last ? 0 : s->len, b = found ? at + sep->str->len : a;
-    TRY(jj_list(r, V_TUPLE, 3, out));
-    TRY(jj_substr(r, s, 0, a, &out->list->items[0]));
-    TRY(jj_substr(r, s, a, b, &out->list->items[1]));
-    return jj_substr(r, s, b, s->len, &out->list->items[2]);
+METHOD(str_count) {
+    size_t a, b, at;
+    bool inside;
+    int64_t n = 0;
+    (void)args;
+    if (v[0].type != V_STRING) return jj_raise(r, "must be str, not %s", jj_type_name(&v[0]));
+    TRY(window(r, self->str, &v[1], &v[2], &a, &b, &inside));
+    Str part = *self->str;
+    part.len = b;
+    TRY(jj_steps(r, part.len / 64));
+    if (v[0].str->len == 0) n = inside ? (int64_t)jj_count_chars(part.s + a, b - a) + 1 : 0;
+    while (inside && v[0].str->len > 0 && jj_find_bytes(&part, a, v[0].str, &at)) {
+        TRY(jj_steps(r, 1));
+        a = at + v[0].str->len;
+        n++;
+    }
+    *out = jj_int(n);
+    return OK;
 }
 
-METHOD(str_partition) {
-    (void)args;
-    return partition(r, self->str, &v[0], false, out);
-}
-METHOD(str_rpartition) {
-    (void)args;
-    return partition(r, self->str, &v[0], true, out);
-}
-
-METHOD(str_replace) {
-    int64_t count;
-    Value new_ = v[1];
-    (void)args;
-    for (int i = 0; i < 2; i++)
-        if (v[i].type != V_STRING)
-            return jj_raise(r, "replace() argument %d must be str, not %s", i + 1, jj_type_name(&v[i]));
-    TRY(want_int(r, &v[2], -1, &count));
-    if (self->str->markup) TRY(jj_escape_html(r, &v[1], &new_));
-    return jj_replace(r, self->str, v[0].str, new_.str, count, out);
+static Status all_chars(Run *r, const Str *s, CharClass a, CharClass b, Value *out) {
+    bool yes = s->len > 0;
+    uint32_t cp;
+    TRY(jj_steps(r, s->len / 8));
+    for (size_t at = 0; at < s->len && yes;) {
+        at += (size_t)utf8_decode(s->s + at, s->len - at, &cp);
+        yes = jj_char_is(cp, a) || jj_char_is(cp, b);
+    }
+    *out = jj_bool(yes);
+    return OK;
 }
 
-METHOD(str_join) {
-    const Value *items;
-    size_t n;
-    (void)args;
-    if (!jj_is_iterable(&v[0])) return jj_raise(r, "can only join an iterable");
-    TRY(jj_elements(r, &v[0], &items, &n));
-    for (size_t i = 0; i < n; i++)
-        if (items[i].type != V_STRING && !self->str->markup)
-            return jj_raise(r, "sequence item %zu: expected str instance, %s found", i, jj_type_name(&items[i]));
-    if (!self->str->markup) return jj_join(r, self->str, items, n, out);
-    Value escaped;
-    TRY(jj_list(r, V_LIST, n, &escaped));
-    for (size_t i = 0; i < n; i++) TRY(jj_escape_html(r, &items[i], &escaped.list->items[i]));
-    TRY(jj_join(r, self->str, escaped.list->items, n, out));
-    return jj_as_markup(r, out, out);
-}
+#define ALL_CHARS(name, a, b)                                                                                          \
+    METHOD(name) {                                                                                                     \
+        (void)v;                                                                                                       \
+        (void)args;                                                                                                    \
+        return all_chars(r, self->str, a, b, out);                                                                     \
+    }
+ALL_CHARS(str_isalpha, CHAR_ALPHA, CHAR_ALPHA)
+ALL_CHARS(str_isalnum, CHAR_ALPHA, CHAR_NUMERIC)
+ALL_CHARS(str_isdecimal, CHAR_DECIMAL, CHAR_DECIMAL)
+ALL_CHARS(str_isdigit, CHAR_DIGIT, CHAR_DIGIT)
+ALL_CHARS(str_isnumeric, CHAR_NUMERIC, CHAR_NUMERIC)
+ALL_CHARS(str_isspace, CHAR_SPACE, CHAR_SPACE)
 
-METHOD(str_format) {
+METHOD(str_isprintable) {
     (void)v;
-    return jj_format(r, self->str, args, out);
+    (void)args;
+    TRY(all_chars(r, self->str, CHAR_PRINTABLE, CHAR_PRINTABLE, out));
+    if (self->str->len == 0) *out = jj_bool(true);
+    return OK;
 }
 
-/* Fills up to `width` characters: left and right of the text. */
-static Status pad(Run *r, const Value *self, const Value *v, int where, Value *out) {
-    int64_t width;
-    Sink k = {0};
-    const Str *s = self->str, *fill = NULL;
-    TRY(want_int(r, &v[0], 0, &width));
-    if (v[1].type != V_MISSING) {
-        if (v[1].type != V_STRING || v[1].str->chars != 1)
-            return jj_raise(r, "The fill character must be exactly one character long");
-        fill = v[1].str;
+METHOD(str_isascii) {
+    (void)v;
+    (void)args;
+    *out = jj_bool(self->str->chars == self->str->len);
+    return jj_steps(r, 1);
+}
+
+/* 1: isupper, 2: islower, 3: istitle. */
+static Status is_case(Run *r, const Str *s, int which, Value *out) {
+    bool upper, lower, title, any = false, good = true, inside = false;
+    uint32_t cp;
+    TRY(jj_steps(r, s->len / 8));
+    for (size_t at = 0; at < s->len && good;) {
+        at += (size_t)utf8_decode(s->s + at, s->len - at, &cp);
+        bool is_cased = jj_is_cased(cp, &upper, &lower, &title);
+        any = any || is_cased;
+        if (which == 1) good = !lower && !title;
+        if (which == 2) good = !upper && !title;
+        if (which == 3 && is_cased) good = inside ? lower : upper || title;
+        inside = is_cased;
     }
-    size_t total = width > (int64_t)s->chars ? (size_t)width - s->chars : 0;
-    if (total > r->text_max) return jj_put_spaces(r, &k, total);
-    size_t left = where < 0 ? 0 : where > 0 ? total : total / 2 + (total & (size_t)width & 1);
-    for (size_t i = 0; i < total; i++) {
-        if (i == left) TRY(jj_put_all(r, &k, s));
-        TRY(jj_steps(r, 1));
-        TRY(fill != NULL ? jj_put_all(r, &k, fill) : jj_puts(r, &k, " "));
-    }
-    if (left == total) TRY(jj_put_all(r, &k, s));
-    TRY(jj_sink_value(r, &k, out));
-    return s->markup ? jj_as_markup(r, out, out) : OK;
+    *out = jj_bool(any && good);
+    return OK;
 }
 
-METHOD(str_center) {
+METHOD(str_isupper) {
+    (void)v;
     (void)args;
-    return pad(r, self, v, 0, out);
+    return is_case(r, self->str, 1, out);
 }
-METHOD(str_ljust) {
+METHOD(str_islower) {
+    (void)v;
     (void)args;
-    return pad(r, self, v, -1, out);
+    return is_case(r, self->str, 2, out);
 }
-METHOD(str_rjust) {
+METHOD(str_istitle) {
+    (void)v;
     (void)args;
-    return pad(r, self, v, 1, out);
-}
-
-METHOD(str_zfill) {
-    int64_t width;
-    Sink k = {0};
-    const Str *s = self->str;
-    (void)args;
-    TRY(want_int(r, &v[0], 0, &width));
-    size_t total = width > (int64_t)s->chars ? (size_t)width - s->chars : 0,
-           sign = s->len > 0 && (s->s[0] == '-' || s->s[0] == '+');
-    if (total > r->text_max) return jj_put_spaces(r, &k, total);
-    TRY(jj_put_str(r, &k, s, 0, sign));
-    for (size_t i = 0; i < total; i++) {
-        TRY(jj_steps(r, 1));
-        TRY(jj_puts(r, &k, "0"));
-    }
-    TRY(jj_put_str(r, &k, s, sign, s->len));
-    return jj_sink_value(r, &k, out);
+    return is_case(r, self->str, 3, out);
 }
 
-METHOD(str_removeprefix) {
-    size_t at;
+METHOD(not_supported) {
+    (void)self;
+    (void)v;
     (void)args;
-    if (v[0].type != V_STRING) return jj_raise(r, "removeprefix() argument must be str, not %s", jj_type_name(&v[0]));
-    Str head = *self->str;
-    if (head.len > v[0].str->len) head.len = v[0].str->len;
-    bool has = jj_find_bytes(&head, 0, v[0].str, &at);
-    return jj_substr(r, self->str, has ? v[0].str->len : 0, self->str->len, out);
-}
-
-METHOD(str_removesuffix) {
-    (void)args;
-    if (v[0].type != V_STRING) return jj_raise(r, "removesuffix() argument must be str, not %s", jj_type_name(&v[0]));
-    size_t n = v[0].str->len, len = self->str->len;
-    bool has = n <= len && n > 0 && memcmp(self->str->s + len - n, v[0].str->s, n) == 0;
-    return jj_substr(r, self->str, 0, has ? len - n : len, out);
-}
-
-METHOD(str_expandtabs) {
-    int64_t size;
-    size_t column = 0, from = 0;
-    Sink k = {0};
-    const Str *s = self->str;
-    (void)args;
-    TRY(want_int(r, &v[0], 8, &size));
-    for (size_t at = 0; at < s->len; at++) {
-        TRY(jj_steps(r, 1));
-        if (s->s[at] != '\t') {
-            if (((uint8_t)s->s[at] & 0xC0) != 0x80) column++;
-            if (s->s[at] == '\n' || s->s[at] == '\r') column = 0;
-            continue;
-        }
-        TRY(jj_put_str(r, &k, s, from, at));
-        size_t n = size > 0 ? (size_t)size - column % (size_t)size : 0;
-        TRY(jj_put_spaces(r, &k, n));
-        column += n;
-        from = at + 1;
-    }
-    TRY(jj_put_str(r, &k, s, from, s->len));
-    return jj_sink_value(r, &k, out);
+    (void)out;
+    return jj_limit(r, "the template calls a method that is not supported");
 }
 
 const Function JJ_STR_METHODS[] = {
-    {"upper", "str.upper", "", str_upper},
-    {"lower", "str.lower", "", str_lower},
-    {"casefold", "str.casefold", "", str_casefold},
-    {"capitalize", "str.capitalize", "", str_capitalize},
-    {"title", "str.title", "", str_title},
-    {"swapcase", "str.swapcase", "", str_swapcase},
-    {"strip", "str.strip", "chars=", str_strip},
-    {"lstrip", "str.lstrip", "chars=", str_lstrip},
-    {"rstrip", "str.rstrip", "chars=", str_rstrip},
-    {"split", "str.split", "sep= maxsplit=", str_split},
-    {"rsplit", "str.rsplit", "sep= maxsplit=", str_rsplit},
-    {"splitlines", "str.splitlines", "keepends=", str_splitlines},
-    {"partition", "str.partition", "sep", str_partition},
-    {"rpartition", "str.rpartition", "sep", str_rpartition},
-    {"replace", "str.replace", "old new count=", str_replace},
-    {"join", "str.join", "iterable", str_join},
-    {"format", "str.format", "*", str_format},
-    {"center", "str.center", "width fillchar=", str_center},
-    {"ljust", "str.ljust", "width fillchar=", str_ljust},
-    {"rjust", "str.rjust", "width fillchar=", str_rjust},
-    {"zfill", "str.zfill", "width", str_zfill},
-    {"removeprefix", "str.removeprefix", "prefix", str_removeprefix},
-    {"removesuffix", "str.removesuffix", "suffix", str_removesuffix},
-    {"expandtabs", "str.expandtabs", "tabsize=", str_expandtabs},
+    {"startswith", "str.startswith", "prefix start= end=", str_startswith},
+    {"endswith", "str.endswith", "suffix start= end=", str_endswith},
+    {"find", "str.find", "sub start= end=", str_find},
+    {"rfind", "str.rfind", "sub start= end=", str_rfind},
+    {"index", "str.index", "sub start= end=", str_index},
+    {"rindex", "str.rindex", "sub start= end=", str_rindex},
+    {"count", "str.count", "sub start= end=", str_count},
+    {"isalpha", "str.isalpha", "", str_isalpha},
+    {"isalnum", "str.isalnum", "", str_isalnum},
+    {"isdecimal", "str.isdecimal", "", str_isdecimal},
+    {"isdigit", "str.isdigit", "", str_isdigit},
+    {"isnumeric", "str.isnumeric", "", str_isnumeric},
+    {"isspace", "str.isspace", "", str_isspace},
+    {"isprintable", "str.isprintable", "", str_isprintable},
+    {"isascii", "str.isascii", "", str_isascii},
+    {"isupper", "str.isupper", "", str_isupper},
+    {"islower", "str.islower", "", str_islower},
+    {"istitle", "str.istitle", "", str_istitle},
+    {"encode", "str.encode", "*", not_supported},
+    {"format_map", "str.format_map", "*", not_supported},
+    {"isidentifier", "str.isidentifier", "*", not_supported},
+    {"maketrans", "str.maketrans", "*", not_supported},
+    {"translate", "str.translate", "*", not_supported},
 };
 const size_t JJ_N_STR_METHODS = sizeof JJ_STR_METHODS / sizeof JJ_STR_METHODS[0];
+
+/* ---- lists, dicts -------------------------------------------------------------------------------------------------- */
+
+METHOD(list_count) {
+    int64_t n = 0;
+    bool same;
+    (void)args;
+    for (size_t i = 0; i < self->list->n; i++) {
+        TRY(jj_equal(r, &self->list->items[i], &v[0], 0, &same));
+        n += same;
+    }
+    *out = jj_int(n);
+    return OK;
+}
+
+METHOD(list_index) {
+    const char *text;
+    (void)args;
+    for (size_t i = 0; i < self->list->n; i++) {
+        bool same;
+        TRY(jj_equal(r, &self->list->items[i], &v[0], 0, &same));
+        *out = jj_int((int64_t)i);
+        if (same) return OK;
+    }
+    if (self->type == V_TUPLE) return jj_raise(r, "tuple.index(x): x not in tuple");
+    TRY(jj_repr_text(r, &v[0], &text));
+    return jj_raise(r, "%s is not in list", text);
+}
+
+METHOD(copy) {
+    (void)r;
+    (void)v;
+    (void)args;
+    *out = *self; /* nobody can change it */
+    return OK;
+}
+
+METHOD(dict_get) {
+    const Value *found;
+    (void)args;
+    TRY(jj_dict_find(r, self->dict, &v[0], &found));
+    *out = found != NULL ? *found : v[1].type != V_MISSING ? v[1] : jj_none();
+    return OK;
+}
+
+static Status view(Run *r, const Value *self, ViewKind kind, Value *out) {
+    View *w;
+    TRY(JJ_NEW(r, 1, w));
+    *w = (View){.dict = self->dict, .kind = kind};
+    *out = (Value){.type = V_VIEW, .view = w};
+    return OK;
+}
+
+METHOD(dict_keys) {
+    (void)v;
+    (void)args;
+    return view(r, self, VIEW_KEYS, out);
+}
+METHOD(dict_values) {
+    (void)v;
+    (void)args;
+    return view(r, self, VIEW_VALUES, out);
+}
+METHOD(dict_items) {
+    (void)v;
+    (void)args;
+    return view(r, self, VIEW_ITEMS, out);
+}
+
+METHOD(dict_fromkeys) {
+    const Value *items;
+    size_t n;
+    const Value none = jj_none();
+    (void)self;
+    (void)args;
+    TRY(jj_elements(r, &v[0], &items, &n));
+    TRY(jj_dict(r, n, out));
+    for (size_t i = 0; i < n; i++) TRY(jj_dict_set(r, out->dict, &items[i], v[1].type != V_MISSING ? &v[1] : &none));
+    return OK;
+}
+
+METHOD(loop_cycle) {
+    (void)v;
+    if (args->n_keywords > 0) return jj_raise(r, "LoopContext.cycle() got an unexpected keyword argument");
+    if (args->n == 0) return jj_raise(r, "no items for cycling given");
+    *out = args->items[self->loop->index0 % args->n];
+    return OK;
+}
+
+METHOD(loop_changed) {
+    Value now;
+    bool same = false;
+    (void)v;
+    TRY(jj_list(r, V_TUPLE, args->n, &now));
+    if (args->n > 0) memcpy(now.list->items, args->items, args->n * sizeof now);
+    if (self->loop->has_changed) TRY(jj_equal(r, &self->loop->changed, &now, 0, &same));
+    self->loop->has_changed = true;
+    self->loop->changed = now;
+    *out = jj_bool(!same);
+    return OK;
+}
+
+METHOD(cycler_next) {
+    (void)v;
+    return jj_call(r, self, args, out);
+}
+
+METHOD(cycler_reset) {
+    (void)r;
+    (void)v;
+    (void)args;
+    self->cycler->at = 0;
+    *out = jj_none();
+    return OK;
+}
+
+METHOD(float_is_integer) {
+    (void)v;
+    (void)args;
+    *out = jj_bool(self->f - self->f == 0 && self->f == __builtin_floor(self->f));
+    return jj_steps(r, 1);
+}
+
+static const struct {
+    Type type;
+    Function function;
+} METHODS[] = {
+    {V_LIST, {"count", "list.count", "value", list_count}},
+    {V_LIST, {"index", "list.index", "value", list_index}},
+    {V_LIST, {"copy", "list.copy", "", copy}},
+    {V_TUPLE, {"count", "tuple.count", "value", list_count}},
+    {V_TUPLE, {"index", "tuple.index", "value", list_index}},
+    {V_DICT, {"get", "dict.get", "key default=", dict_get}},
+    {V_DICT, {"keys", "dict.keys", "", dict_keys}},
+    {V_DICT, {"values", "dict.values", "", dict_values}},
+    {V_DICT, {"items", "dict.items", "", dict_items}},
+    {V_DICT, {"copy", "dict.copy", "", copy}},
+    {V_DICT, {"fromkeys", "dict.fromkeys", "iterable value=", dict_fromkeys}},
+    {V_FUNCTION, {"fromkeys", "dict.fromkeys", "iterable value=", dict_fromkeys}},
+    {V_LOOP, {"cycle", "LoopContext.cycle", "*", loop_cycle}},
+    {V_LOOP, {"changed", "LoopContext.changed", "*", loop_changed}},
+    {V_CYCLER, {"next", "Cycler.next", "*", cycler_next}},
+    {V_CYCLER, {"reset", "Cycler.reset", "", cycler_reset}},
+    {V_FLOAT, {"is_integer", "float.is_integer", "", float_is_integer}},
+    {V_INT, {"bit_length", "int.bit_length", "*", not_supported}},
+};
+
+/* What the immutable sandbox blocks. */
+static const struct {
+    Type type;
+    const char *name;
+} BLOCKED[] = {{V_LIST, "append"},  {V_LIST, "clear"},      {V_LIST, "pop"},    {V_LIST, "reverse"}, {V_LIST, "insert"},
+               {V_LIST, "sort"},    {V_LIST, "extend"},     {V_LIST, "remove"}, {V_DICT, "clear"},   {V_DICT, "pop"},
+               {V_DICT, "popitem"}, {V_DICT, "setdefault"}, {V_DICT, "update"}};
+
+const Function *jj_find_method(const Value *v, const Str *name, bool *unsafe) {
+    for (size_t i = 0; i < sizeof BLOCKED / sizeof BLOCKED[0]; i++) {
+        *unsafe = BLOCKED[i].type == v->type && jj_str_is(name, BLOCKED[i].name);
+        if (*unsafe) return NULL;
+    }
+    if (v->type == V_STRING) {
+        const Function *f = jj_find_in(JJ_TEXT_METHODS, JJ_N_TEXT_METHODS, name->s, name->len);
+        return f != NULL ? f : jj_find_in(JJ_STR_METHODS, JJ_N_STR_METHODS, name->s, name->len);
+    }
+    if (v->type == V_FUNCTION && strcmp(v->function->name, "dict") != 0) return NULL;
+    for (size_t i = 0; i < sizeof METHODS / sizeof METHODS[0]; i++)
+        if (METHODS[i].type == v->type && jj_str_is(name, METHODS[i].function.name)) return &METHODS[i].function;
+    return NULL;
+}

@@ -36,8 +36,7 @@ static Status by_method(Run *r, const Value *v, const char *method, Value *out) 
     Value self = {.type = V_STRING};
     const Args none = {0};
     TRY(jj_to_str(r, v, &self.str));
-    return jj_call_function(r, jj_find_in(JJ_STR_METHODS2, JJ_N_STR_METHODS2, method, strlen(method)), &self, &none,
-                            out);
+    return jj_call_function(r, jj_find_in(JJ_STR_METHODS, JJ_N_STR_METHODS, method, strlen(method)), &self, &none, out);
 }
 TEST(is_lower) {
     UNUSED;
@@ -95,30 +94,17 @@ static Status compare(Run *r, const Value *v, Op op, Value *out) {
     *out = jj_bool(yes);
     return OK;
 }
-TEST(is_eq) {
-    UNUSED;
-    return compare(r, v, OP_EQ, out);
-}
-TEST(is_ne) {
-    UNUSED;
-    return compare(r, v, OP_NE, out);
-}
-TEST(is_lt) {
-    UNUSED;
-    return compare(r, v, OP_LT, out);
-}
-TEST(is_le) {
-    UNUSED;
-    return compare(r, v, OP_LE, out);
-}
-TEST(is_gt) {
-    UNUSED;
-    return compare(r, v, OP_GT, out);
-}
-TEST(is_ge) {
-    UNUSED;
-    return compare(r, v, OP_GE, out);
-}
+#define COMPARISON(name, op)                                                                                           \
+    TEST(name) {                                                                                                       \
+        UNUSED;                                                                                                        \
+        return compare(r, v, op, out);                                                                                 \
+    }
+COMPARISON(is_eq, OP_EQ)
+COMPARISON(is_ne, OP_NE)
+COMPARISON(is_lt, OP_LT)
+COMPARISON(is_le, OP_LE)
+COMPARISON(is_gt, OP_GT)
+COMPARISON(is_ge, OP_GE)
 
 static const Function TESTS[] = {
     {"defined", "test_defined", "value", is_defined},

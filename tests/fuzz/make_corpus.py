@@ -61,7 +61,7 @@ words("json", JSON_WORDS)
 golden = json.loads((ROOT / "tests/golden_jinja/jinja.json").read_text())["cases"]
 good, bad = [c[0] for c in golden if c[2] is not None], [c[0] for c in golden if c[2] is None]
 seeds("jinja", {**{f"good-{i:02}": "".join(good[i::40]) for i in range(40)}, **{f"bad-{i:02}": bad[i] for i in range(0, len(bad), 5)}})
-words("jinja", [w for f in ("filters", "filters_list", "tests", "methods", "methods2") for w in keys_of(f"data/jinja_{f}.c", r'\{"([a-z_]+)"')]
+words("jinja", [w for f in ("filters", "filters_list", "tests", "methods", "methods_text") for w in keys_of(f"data/jinja_{f}.c", r'\{"([a-z_]+)"')]
       + keys_of("data/jinja_parse.c", r'\{?"((?:end)?[a-z]+)", (?:parse_|NULL)') + ["{{", "}}", "{%", "%}", "{#", "#}", "-%}", "{%-", "loop.", "ns.x", "namespace(", "messages", "[::-1]",
       " if ", " else ", " in ", " not ", " is ", " recursive", "|", "~", "**", "//", "\\x41", "\\u00e9", "%s", "{:>5}", "9223372036854775807", "1e300", "caller()", "varargs"])
 
