@@ -97,12 +97,12 @@ typedef struct Sum {
 
 CPU_INLINE void load_lanes(Floats *x, float value) { *x = value - (Floats){0}; }
 
-/* s->scaled += factor * codes * integers of run b */
-CPU_INLINE void add_run(Sum *s, const RunCodes *codes, float factor, const DotVector *v, int64_t b, int planes) {
-    Floats sum, scale;
-    sum_halves(&sum, codes, 0, 2, v->integers + b * RUN * planes, planes);
-    load_lanes(&scale, factor);
-    add_product(&s->scaled, &scale, &sum);
+/* sum += factor * codes * integers of the run at p */
+CPU_INLINE void add_run(Floats *sum, const RunCodes *codes, float factor, const int16_t *p, int planes) {
+    Floats part, lanes;
+    sum_halves(&part, codes, 0, 2, p, planes);
+    load_lanes(&lanes, factor);
+    add_product(sum, &lanes, &part);
 }
 
 /* ---- formats whose block is a run, number b of the row -------------------------------------------------------------- */
@@ -117,12 +117,16 @@ CPU_INLINE float load_scale(const uint8_t *p) {
 #endif
 }
 
+CPU_INLINE void add_block(Sum *s, const RunCodes *codes, float factor, const DotVector *v, int64_t b, int planes) {
+    add_run(&s->scaled, codes, factor, v->integers + b * RUN * planes, planes);
+}
+
 CPU_INLINE void run_Q8_0(Sum *s, const uint8_t *row, int64_t b, const DotVector *v, int planes) {
     const uint8_t *p = row + b * Q8_0_BYTES;
     RunCodes c;
     load_signed_bytes(&c.half[0], p + 2);
     load_signed_bytes(&c.half[1], p + 2 + WORDS);
-    add_run(s, &c, load_scale(p) * v->scales[b], v, b, planes);
+    add_block(s, &c, load_scale(p) * v->scales[b], v, b, planes);
 }
 
 /* The codes of a run in the nibbles of 16 bytes, the low ones first. */
@@ -147,7 +151,7 @@ CPU_INLINE void run_Q4_0(Sum *s, const uint8_t *row, int64_t b, const DotVector 
     RunCodes c;
     load_nibbles(&c, p + 2);
     for (int h = 0; h < 2; h++) c.half[h] -= 8;
-    add_run(s, &c, load_scale(p) * v->scales[b], v, b, planes);
+    add_block(s, &c, load_scale(p) * v->scales[b], v, b, planes);
 }
 
 CPU_INLINE void run_Q5_0(Sum *s, const uint8_t *row, int64_t b, const DotVector *v, int planes) {
@@ -156,12 +160,12 @@ CPU_INLINE void run_Q5_0(Sum *s, const uint8_t *row, int64_t b, const DotVector 
     load_nibbles(&c, p + 6);
     add_fifth_bits(&c, p + 2);
     for (int h = 0; h < 2; h++) c.half[h] -= 16;
-    add_run(s, &c, load_scale(p) * v->scales[b], v, b, planes);
+    add_block(s, &c, load_scale(p) * v->scales[b], v, b, planes);
 }
 
-/* As add_run for a block that begins with d and m: the minimum's share goes into lane 1 of the shift. */
-CPU_INLINE void add_run_with_min(Sum *s, const RunCodes *codes, const uint8_t *p, const DotVector *v, int64_t b,
-                                 int planes) {
+/* As add_block for a block that begins with d and m: the minimum's share goes into lane 1 of the shift. */
+CPU_INLINE void add_block_with_min(Sum *s, const RunCodes *codes, const uint8_t *p, const DotVector *v, int64_t b,
+                                   int planes) {
     Four dm, pair = {v->pairs[2 * b], v->pairs[2 * b + 1]};
 #if defined(__F16C__)
     dm = (Four)_mm_cvtph_ps(_mm_cvtsi32_si128((int)load_u32(p)));
@@ -172,14 +176,14 @@ CPU_INLINE void add_run_with_min(Sum *s, const RunCodes *codes, const uint8_t *p
 #endif
     dm *= pair;
     s->shift += dm;
-    add_run(s, codes, dm[0], v, b, planes);
+    add_block(s, codes, dm[0], v, b, planes);
 }
 
 CPU_INLINE void run_Q4_1(Sum *s, const uint8_t *row, int64_t b, const DotVector *v, int planes) {
     const uint8_t *p = row + b * Q4_1_BYTES;
     RunCodes c;
     load_nibbles(&c, p + 4);
-    add_run_with_min(s, &c, p, v, b, planes);
+    add_block_with_min(s, &c, p, v, b, planes);
 }
 
 CPU_INLINE void run_Q5_1(Sum *s, const uint8_t *row, int64_t b, const DotVector *v, int planes) {
@@ -187,7 +191,7 @@ CPU_INLINE void run_Q5_1(Sum *s, const uint8_t *row, int64_t b, const DotVector 
     RunCodes c;
     load_nibbles(&c, p + 8);
     add_fifth_bits(&c, p + 4);
-    add_run_with_min(s, &c, p, v, b, planes);
+    add_block_with_min(s, &c, p, v, b, planes);
 }
 
 /* ((0+4)+(2+6)) + ((1+5)+(3+7)) */
@@ -209,20 +213,18 @@ CPU_INLINE float total(const Sum *even, const Sum *odd) {
 }
 
 /* Even and odd blocks have sums of their own: one sum would wait for itself. */
-#define BLOCKS(planes, run_of)                                                                                         \
-    Sum even = {{0}, {0}, {0}}, odd = {{0}, {0}, {0}};                                                                 \
-    int64_t b = 0;                                                                                                     \
-    for (; b + 1 < n / RUN; b += 2) {                                                                                  \
-        run_of(&even, row, b, v, planes);                                                                              \
-        run_of(&odd, row, b + 1, v, planes);                                                                           \
-    }                                                                                                                  \
-    if (b < n / RUN) run_of(&even, row, b, v, planes);                                                                 \
-    return total(&even, &odd);
-#define DOT_OF_RUNS(id)                                                                                                \
-    CPU_INLINE float row_##id##_1(const uint8_t *row, const DotVector *v, int64_t n){                                  \
-        BLOCKS(1, run_##id)} CPU_INLINE float row_##id##_2(const uint8_t *row, const DotVector *v, int64_t n) {        \
-        BLOCKS(2, run_##id)                                                                                            \
+#define DOT_OF_RUNS_IN(id, planes)                                                                                     \
+    CPU_INLINE float row_##id##_##planes(const uint8_t *row, const DotVector *v, int64_t n) {                          \
+        Sum even = {{0}, {0}, {0}}, odd = {{0}, {0}, {0}};                                                             \
+        int64_t b = 0;                                                                                                 \
+        for (; b + 1 < n / RUN; b += 2) {                                                                              \
+            run_##id(&even, row, b, v, planes);                                                                        \
+            run_##id(&odd, row, b + 1, v, planes);                                                                     \
+        }                                                                                                              \
+        if (b < n / RUN) run_##id(&even, row, b, v, planes);                                                           \
+        return total(&even, &odd);                                                                                     \
     }
+#define DOT_OF_RUNS(id) DOT_OF_RUNS_IN(id, 1) DOT_OF_RUNS_IN(id, 2)
 DOT_OF_RUNS(Q8_0)
 DOT_OF_RUNS(Q4_0)
 DOT_OF_RUNS(Q4_1)
@@ -270,14 +272,6 @@ CPU_INLINE void k_scales(float *scales, Sum *s, const uint8_t *p, const DotVecto
     s->shifts -= load_scale(p + 2) * min * sums;
 }
 
-/* sum += scale * codes * integers of a run at p. */
-CPU_INLINE void add_scaled_run(Floats *sum, const RunCodes *c, const float *scale, const int16_t *p, int planes) {
-    Floats part, factor;
-    sum_halves(&part, c, 0, 2, p, planes);
-    load_lanes(&factor, *scale);
-    add_product(sum, &factor, &part);
-}
-
 CPU_INLINE void scales_Q4_K(float *scales, Sum *s, const uint8_t *row, int64_t b, const DotVector *v) {
     k_scales(scales, s, row + b * Q4_K_BYTES, v, b);
 }
@@ -295,8 +289,8 @@ CPU_INLINE void block_Q4_K(Floats sum[2], const float *scales, const uint8_t *ro
             low.half[h] = high.half[h] & 15;
             high.half[h] >>= 4;
         }
-        add_scaled_run(&sum[0], &low, scales + i, x + i * RUN * planes, planes);
-        add_scaled_run(&sum[1], &high, scales + i + 1, x + (i + 1) * RUN * planes, planes);
+        add_run(&sum[0], &low, scales[i], x + i * RUN * planes, planes);
+        add_run(&sum[1], &high, scales[i + 1], x + (i + 1) * RUN * planes, planes);
     }
 }
 
@@ -320,8 +314,8 @@ CPU_INLINE void block_Q5_K(Floats sum[2], const float *scales, const uint8_t *ro
             high.half[h] = high.half[h] >> 4 | (fifth[h] << 3 & 16);
             fifth[h] >>= 2;
         }
-        add_scaled_run(&sum[0], &low, scales + i, x + i * RUN * planes, planes);
-        add_scaled_run(&sum[1], &high, scales + i + 1, x + (i + 1) * RUN * planes, planes);
+        add_run(&sum[0], &low, scales[i], x + i * RUN * planes, planes);
+        add_run(&sum[1], &high, scales[i + 1], x + (i + 1) * RUN * planes, planes);
     }
 }
 
