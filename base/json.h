@@ -65,5 +65,8 @@ const char *json_type_name(JsonType t);
 Status json_put_string(Buf *b, const char *s, size_t len, Err *e);
 Status json_put_real(Buf *b, double v, Err *e);
 Status json_put_value(Buf *b, const Json *v, Err *e); /* compact: no spaces */
+/* ,"key":value: a further member of an object; the key needs no escapes. */
+Status json_put_int_member(Buf *b, const char *key, int64_t v, Err *e);
+Status json_put_real_member(Buf *b, const char *key, double v, Err *e);
 
 #endif

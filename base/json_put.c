@@ -79,3 +79,12 @@ Status json_put_value(Buf *b, const Json *v, Err *e) {
     }
     return buf_putc(b, object ? '}' : ']', e);
 }
+
+Status json_put_int_member(Buf *b, const char *key, int64_t v, Err *e) {
+    return buf_printf(b, e, ",\"%s\":%lld", key, (long long)v);
+}
+
+Status json_put_real_member(Buf *b, const char *key, double v, Err *e) {
+    TRY(buf_printf(b, e, ",\"%s\":", key));
+    return json_put_real(b, v, e);
+}

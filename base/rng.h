@@ -33,6 +33,21 @@ static inline uint64_t rng_mix(uint64_t a, uint64_t b) {
     return z ^ (z >> 31);
 }
 
+/* Draw number i of the key, below n (1 or more). */
+static inline int64_t rng_below(uint64_t key, int64_t i, int64_t n) {
+    Philox p = philox4x32(key, (uint64_t)i, 0);
+    return (int64_t)(((uint64_t)p.v[0] << 32 | p.v[1]) % (uint64_t)n);
+}
+
+/* Step i of a Fisher-Yates shuffle of n numbers that runs from the front: what stands at i then, and stays there. */
+static inline int32_t rng_shuffle_step(int32_t *order, int64_t n, int64_t i, uint64_t key) {
+    int64_t j = i + rng_below(key, i, n - i);
+    int32_t chosen = order[j];
+    order[j] = order[i];
+    order[i] = chosen;
+    return chosen;
+}
+
 /* Uniform in [0, 1) with 24 bits. */
 static inline float rng_unit(uint32_t x) { return (float)(x >> 8) * 0x1p-24f; }
 

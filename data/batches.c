@@ -131,8 +131,7 @@ BatchLimits batches_limits(const Batches *b) { return b->limits; }
 static void shuffle(int32_t *order, int64_t n, uint64_t seed, uint64_t epoch) {
     uint64_t key = rng_mix(rng_mix(seed, RNG_SHUFFLE), epoch);
     for (int64_t i = n - 1; i > 0; i--) {
-        Philox p = philox4x32(key, (uint64_t)i, 0);
-        int64_t j = (int64_t)((((uint64_t)p.v[0] << 32) | p.v[1]) % (uint64_t)(i + 1));
+        int64_t j = rng_below(key, i, i + 1);
         int32_t t = order[i];
         order[i] = order[j];
         order[j] = t;

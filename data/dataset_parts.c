@@ -48,12 +48,7 @@ static int64_t mark_rows(Groups *g, uint8_t *marked, int64_t most, uint64_t seed
     uint64_t key = rng_mix(rng_mix(seed, RNG_SHUFFLE), SPLIT_EPOCH);
     int64_t n = 0;
     for (int64_t i = 0; i < g->n && n < most; i++) {
-        Philox p = philox4x32(key, (uint64_t)i, 0);
-        uint64_t draw = (uint64_t)p.v[0] << 32 | p.v[1];
-        int64_t j = i + (int64_t)(draw % (uint64_t)(g->n - i));
-        int32_t group = g->order[j];
-        g->order[j] = g->order[i];
-        g->order[i] = group;
+        int32_t group = rng_shuffle_step(g->order, g->n, i, key);
         int64_t rows = g->begin[group + 1] - g->begin[group];
         if (n + rows > most) continue;
         for (int32_t k = g->begin[group]; k < g->begin[group + 1]; k++) marked[g->members[k]] = 1;

@@ -17,15 +17,7 @@ static void draw_rows(int32_t *order, uint8_t *marked, int64_t total, int64_t n,
         order[i] = (int32_t)i;
         marked[i] = 0;
     }
-    for (int64_t i = 0; i < n; i++) {
-        Philox p = philox4x32(key, (uint64_t)i, 0);
-        uint64_t draw = (uint64_t)p.v[0] << 32 | p.v[1];
-        int64_t j = i + (int64_t)(draw % (uint64_t)(total - i));
-        int32_t row = order[j];
-        order[j] = order[i];
-        order[i] = row;
-        marked[row] = 1;
-    }
+    for (int64_t i = 0; i < n; i++) marked[rng_shuffle_step(order, total, i, key)] = 1;
 }
 
 static uint64_t key_of(uint64_t seed, uint64_t epoch, int entry) {

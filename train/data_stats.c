@@ -91,15 +91,6 @@ static Status text_stats(Trainer *t, const Lengths *l, Buf *b, Err *e) {
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
-static Status put_count(Buf *b, const char *key, int64_t value, Err *e) {
-    return buf_printf(b, e, ",\"%s\":%lld", key, (long long)value);
-}
-
-static Status put_real(Buf *b, const char *key, double value, Err *e) {
-    TRY(buf_printf(b, e, ",\"%s\":", key));
-    return json_put_real(b, value, e);
-}
-
 /* Its sources, each an object. */
 static Status put_sources(Buf *b, const Dataset *d, bool first, Err *e) {
     for (int s = 0; s < d->n_sources; s++) {
@@ -107,26 +98,26 @@ static Status put_sources(Buf *b, const Dataset *d, bool first, Err *e) {
         TRY(buf_puts(b, first && s == 0 ? "{\"dataset\":" : ",{\"dataset\":", e));
         TRY(json_put_string(b, d->paths[s], strlen(d->paths[s]), e));
         TRY(buf_printf(b, e, ",\"type\":\"%s\"", d->types[s]));
-        TRY(put_count(b, "rows", g->rows, e));
-        TRY(put_count(b, "read", g->read, e));
-        TRY(put_count(b, "trained", g->trained, e));
-        TRY(put_count(b, "masked", g->masked, e));
-        TRY(put_count(b, "dropped", g->dropped, e));
-        TRY(put_count(b, "rows_dropped", g->rows_dropped, e));
-        TRY(put_count(b, "rows_cut", g->rows_cut, e));
-        TRY(put_count(b, "duplicates", g->duplicates, e));
+        TRY(json_put_int_member(b, "rows", g->rows, e));
+        TRY(json_put_int_member(b, "read", g->read, e));
+        TRY(json_put_int_member(b, "trained", g->trained, e));
+        TRY(json_put_int_member(b, "masked", g->masked, e));
+        TRY(json_put_int_member(b, "dropped", g->dropped, e));
+        TRY(json_put_int_member(b, "rows_dropped", g->rows_dropped, e));
+        TRY(json_put_int_member(b, "rows_cut", g->rows_cut, e));
+        TRY(json_put_int_member(b, "duplicates", g->duplicates, e));
         TRY(buf_putc(b, '}', e));
     }
     return OK;
 }
 
 static Status put_lengths(Buf *b, const Dataset *d, const Lengths *l, Err *e) {
-    TRY(put_count(b, "rows", d->n_rows, e));
-    TRY(put_count(b, "tokens", dataset_tokens(d), e));
-    TRY(put_count(b, "trained", dataset_trained(d), e));
-    TRY(put_count(b, "longest", dataset_longest(d), e));
-    TRY(put_real(b, "mean", l->mean, e));
-    TRY(put_real(b, "median", l->median, e));
+    TRY(json_put_int_member(b, "rows", d->n_rows, e));
+    TRY(json_put_int_member(b, "tokens", dataset_tokens(d), e));
+    TRY(json_put_int_member(b, "trained", dataset_trained(d), e));
+    TRY(json_put_int_member(b, "longest", dataset_longest(d), e));
+    TRY(json_put_real_member(b, "mean", l->mean, e));
+    TRY(json_put_real_member(b, "median", l->median, e));
     TRY(buf_puts(b, ",\"histogram\":[", e));
     for (int k = l->low; k <= l->high; k++)
         TRY(buf_printf(b, e, "%s{\"from\":%lld,\"to\":%lld,\"rows\":%lld}", k > l->low ? "," : "", 1LL << k,
@@ -142,17 +133,17 @@ static Status json_stats(Trainer *t, const Lengths *l, Buf *b, Err *e) {
     for (int64_t i = 0; i < t->n_sets; i++) TRY(put_sources(b, &t->sets[i].data, i == 0, e));
     TRY(buf_putc(b, ']', e));
     TRY(put_lengths(b, d, l, e));
-    TRY(put_count(b, "rows_read", t->counts.rows, e));
-    TRY(put_count(b, "exact_duplicates", t->counts.exact, e));
+    TRY(json_put_int_member(b, "rows_read", t->counts.rows, e));
+    TRY(json_put_int_member(b, "exact_duplicates", t->counts.exact, e));
     if (t->counts.text >= 0)
-        TRY(put_count(b, "text_duplicates", t->counts.text, e));
+        TRY(json_put_int_member(b, "text_duplicates", t->counts.text, e));
     else
         TRY(buf_puts(b, ",\"text_duplicates\":null", e));
-    TRY(put_count(b, "bins", batches_bins(t->batches), e));
-    TRY(put_count(b, "sequence_len", config_int(t->config, "sequence_len"), e));
-    TRY(put_real(b, "fill", share(dataset_tokens(d), capacity(t)), e));
-    TRY(put_count(b, "steps_per_epoch", batches_steps_per_epoch(t->batches), e));
-    TRY(put_count(b, "steps", t->steps, e));
+    TRY(json_put_int_member(b, "bins", batches_bins(t->batches), e));
+    TRY(json_put_int_member(b, "sequence_len", config_int(t->config, "sequence_len"), e));
+    TRY(json_put_real_member(b, "fill", share(dataset_tokens(d), capacity(t)), e));
+    TRY(json_put_int_member(b, "steps_per_epoch", batches_steps_per_epoch(t->batches), e));
+    TRY(json_put_int_member(b, "steps", t->steps, e));
     return buf_puts(b, "}\n", e);
 }
 

@@ -21,15 +21,6 @@ Status metrics_open(uint64_t keep_bytes, Metrics *m, Err *e) {
     return OK;
 }
 
-static Status put_real(Buf *b, const char *key, double v, Err *e) {
-    TRY(buf_printf(b, e, ",\"%s\":", key));
-    return json_put_real(b, v, e);
-}
-
-static Status put_int(Buf *b, const char *key, int64_t v, Err *e) {
-    return buf_printf(b, e, ",\"%s\":%lld", key, (long long)v);
-}
-
 static Status write_line(Metrics *m, Err *e) {
     TRY(buf_puts(&m->line, "}\n", e));
     TRY(append_write(&m->file, m->line.data, m->line.len, e));
@@ -42,16 +33,16 @@ Status metrics_step(Metrics *m, const StepMetrics *s, Err *e) {
     char hex[HASH_HEX_BYTES];
     buf_clear(b);
     TRY(buf_puts(b, "{\"event\":\"step\"", e));
-    TRY(put_int(b, "step", s->step, e));
-    TRY(put_real(b, "epoch", s->epoch, e));
-    TRY(put_real(b, "loss", s->loss, e));
-    TRY(put_real(b, "learning_rate", s->learning_rate, e));
-    TRY(put_real(b, "grad_norm", s->grad_norm, e));
-    TRY(put_int(b, "tokens", s->tokens, e));
-    TRY(put_int(b, "trained_tokens", s->trained_tokens, e));
-    TRY(put_real(b, "tokens_per_second", s->seconds > 0.0 ? (double)s->tokens / s->seconds : 0.0, e));
-    TRY(put_real(b, "elapsed_s", s->elapsed_s, e));
-    TRY(put_int(b, "rss_bytes", (int64_t)rss_bytes(), e));
+    TRY(json_put_int_member(b, "step", s->step, e));
+    TRY(json_put_real_member(b, "epoch", s->epoch, e));
+    TRY(json_put_real_member(b, "loss", s->loss, e));
+    TRY(json_put_real_member(b, "learning_rate", s->learning_rate, e));
+    TRY(json_put_real_member(b, "grad_norm", s->grad_norm, e));
+    TRY(json_put_int_member(b, "tokens", s->tokens, e));
+    TRY(json_put_int_member(b, "trained_tokens", s->trained_tokens, e));
+    TRY(json_put_real_member(b, "tokens_per_second", s->seconds > 0.0 ? (double)s->tokens / s->seconds : 0.0, e));
+    TRY(json_put_real_member(b, "elapsed_s", s->elapsed_s, e));
+    TRY(json_put_int_member(b, "rss_bytes", (int64_t)rss_bytes(), e));
     hash_hex(s->state_hash, hex);
     TRY(buf_printf(b, e, ",\"state_hash\":\"%s\"", hex));
     return write_line(m, e);
@@ -61,12 +52,12 @@ Status metrics_eval(Metrics *m, const EvalMetrics *v, Err *e) {
     Buf *b = &m->line;
     buf_clear(b);
     TRY(buf_puts(b, "{\"event\":\"eval\"", e));
-    TRY(put_int(b, "step", v->step, e));
+    TRY(json_put_int_member(b, "step", v->step, e));
     TRY(buf_puts(b, ",\"dataset\":", e));
     TRY(json_put_string(b, v->dataset, strlen(v->dataset), e));
-    TRY(put_real(b, "loss", v->loss, e));
-    TRY(put_real(b, "perplexity", exp(v->loss), e));
-    TRY(put_int(b, "tokens", v->tokens, e));
+    TRY(json_put_real_member(b, "loss", v->loss, e));
+    TRY(json_put_real_member(b, "perplexity", exp(v->loss), e));
+    TRY(json_put_int_member(b, "tokens", v->tokens, e));
     return write_line(m, e);
 }
 
