@@ -142,6 +142,8 @@ Status chat_open(Arena *a, const char *name, TokenText source, const Tokenizer *
     return OK;
 }
 
+bool chat_reads_clock(const Chat *c) { return jinja_mentions(c->jinja, "strftime_now"); }
+
 static Status check_row(const ChatRow *row, Err *e) {
     const Json *m = row->messages;
     if (m == NULL || m->type != JSON_ARRAY)

@@ -48,6 +48,9 @@ bool chat_eos_find(const char *name, ChatEos *out);
  * time. The tokenizer is borrowed. ERR_FORMAT: a template that is none. */
 Status chat_open(Arena *a, const char *name, TokenText source, const Tokenizer *t, int64_t now, Chat **out, Err *e);
 
+/* Whether the template looks at the time at all. */
+bool chat_reads_clock(const Chat *c);
+
 /* Renders a conversation and finds what is trained. Everything is in the arena, the row must live as long as the result.
  * ERR_DATA: what the template raised, word for word, or what is wrong with the row; ERR_FORMAT: another error of the template. */
 Status chat_render(const Chat *c, Arena *a, const ChatRow *row, const ChatTraining *training, ChatText *out, Err *e);

@@ -9,7 +9,7 @@
 /* Where a message stands in the text. */
 typedef struct Turn {
     size_t first_span, last_span; /* of its own texts */
-    bool seen, call_seen;
+    bool seen, call_seen, trained;
     LeafKind kind; /* of the first */
 } Turn;
 
@@ -217,15 +217,14 @@ static Status add_range(Masker *k, TextRange range, Err *e) {
 static Status mask_messages(Masker *k, Err *e) {
     uint32_t n = k->row->messages->n, last = n;
     char names[200];
-    bool trained;
     for (uint32_t i = 0; i < n; i++) {
-        TRY(is_trained(k, i, &trained, e));
-        if (trained) last = i;
+        TRY(is_trained(k, i, &k->turns[i].trained, e));
+        if (k->turns[i].trained) last = i;
     }
     for (uint32_t i = 0; i < n; i++) {
         TextRange own, end;
         ChatEos eos = k->training->eos;
-        TRY(is_trained(k, i, &trained, e));
+        bool trained = k->turns[i].trained;
         if (!trained && eos != CHAT_EOS_ALL) continue;
         if (trained && !k->training->lenient) TRY(check_written(k, i, e));
         if (!trained && !k->turns[i].seen) continue;
@@ -280,9 +279,10 @@ Status chat_mask(const Chat *c, Arena *a, const ChatRow *row, const ChatTraining
 bool chat_eos_find(const char *name, ChatEos *out) {
     static const char *const NAMES[] = {
         [CHAT_EOS_TURN] = "turn", [CHAT_EOS_ALL] = "all", [CHAT_EOS_LAST] = "last", [CHAT_EOS_NONE] = "none"};
-    for (int i = 0; i < 4; i++)
-        if (strcmp(NAMES[i], name) == 0) *out = (ChatEos)i;
-    for (int i = 0; i < 4; i++)
-        if (strcmp(NAMES[i], name) == 0) return true;
+    for (int i = 0; i < (int)(sizeof NAMES / sizeof *NAMES); i++) {
+        if (strcmp(NAMES[i], name) != 0) continue;
+        *out = (ChatEos)i;
+        return true;
+    }
     return false;
 }

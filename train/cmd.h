@@ -29,8 +29,6 @@ typedef struct Command {
     Status cmd_##name(Ctx *ctx, int argc, char **argv, Err *e);
 #include "train/commands.def"
 #undef COMMAND
-/* `lorac data render`, with the arguments of `lorac data`. */
-Status data_render(Ctx *ctx, int argc, char **argv, Err *e);
 /* `lorac --version`: version, build, CPU level, libraries. */
 Status cmd_version(Ctx *ctx, int argc, char **argv, Err *e);
 

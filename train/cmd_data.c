@@ -24,10 +24,11 @@ const char cmd_data_help[] =
     "       {\"text\",\"ids\",\"trained\"}, or {\"error\"} where the template raises. --add-generation-prompt: with the beginning of\n"
     "       an answer behind. --template F: this template instead of the model's.\n";
 
-static Status put_ints(Buf *b, const char *key, const int32_t *ids, const uint8_t *flags, int64_t n, Err *e) {
-    TRY(buf_printf(b, e, ",\"%s\":[", key));
-    for (int64_t i = 0; i < n; i++)
-        TRY(buf_printf(b, e, "%s%d", i == 0 ? "" : ",", ids != NULL ? (int)ids[i] : (int)flags[i]));
+Status data_put_tokens(Buf *b, const int32_t *ids, const uint8_t *trained, size_t n, Err *e) {
+    TRY(buf_puts(b, ",\"ids\":[", e));
+    for (size_t i = 0; i < n; i++) TRY(buf_printf(b, e, i == 0 ? "%d" : ",%d", (int)ids[i]));
+    TRY(buf_puts(b, "],\"trained\":[", e));
+    for (size_t i = 0; i < n; i++) TRY(buf_printf(b, e, i == 0 ? "%d" : ",%d", (int)trained[i]));
     return buf_putc(b, ']', e);
 }
 
@@ -51,8 +52,7 @@ static Status show_json(Trainer *t, const Dataset *d, const DataRow *r, Err *e) 
     TRY(buf_puts(&b, ",\"text\":", e));
     TRY(row_text(t, d->ids + r->start, r->length, &text, &len, e));
     TRY(json_put_string(&b, text, len, e));
-    TRY(put_ints(&b, "ids", d->ids + r->start, NULL, r->length, e));
-    TRY(put_ints(&b, "trained", NULL, d->trained + r->start, r->length, e));
+    TRY(data_put_tokens(&b, d->ids + r->start, d->trained + r->start, (size_t)r->length, e));
     fprintf(t->ctx->log.out, "%s}\n", b.data);
     return OK;
 }

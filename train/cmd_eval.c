@@ -270,11 +270,10 @@ static Status eval_config(EvalJob *job, Err *e) {
     SessionOptions so = {.base = job->base, .compute_dtype = job->dtype, .threads = job->threads};
     TRY(session_open(job->ctx, &so, &job->session, e));
     TRY(open_per_token(job, e));
-    char day[16];
-    bool found = false;
+    char day[16] = "";
     if (*config_string(config, "template_date") == 0)
-        TRY(recorded_day(job->ctx->arena, config_string(config, "output_dir"), day, &found, e));
-    if (found) TRY(config_resolve_string(config, "template_date", day, e));
+        TRY(recorded_day(job->ctx->arena, config_string(config, "output_dir"), day, e));
+    if (*day != 0) TRY(config_resolve_string(config, "template_date", day, e));
     t.config = config;
     t.session = job->session;
     t.eval_targets = wanted_targets(job);

@@ -6,6 +6,10 @@
 
 /* What the rows of an open trainer's data are like: ledger, lengths, duplicates, packing. With --json one object. */
 Status data_stats(Trainer *t, const Args *args, Err *e);
+/* `lorac data render`, with the arguments of `lorac data`. */
+Status data_render(Ctx *ctx, int argc, char **argv, Err *e);
+/* ,"ids":[...],"trained":[...]: what show and render print of n tokens. */
+Status data_put_tokens(Buf *b, const int32_t *ids, const uint8_t *trained, size_t n, Err *e);
 /* Opens the config's data on t and prints every bad row, at most 100; ERR_CHECK when there is any. */
 Status data_check(Ctx *ctx, Config *config, Trainer *t, Err *e);
 

@@ -28,18 +28,16 @@ void today(char text[16]) {
     if (localtime_r(&now, &t) == NULL || strftime(text, 16, "%Y-%m-%d", &t) == 0) memcpy(text, "1970-01-01", 11);
 }
 
-Status recorded_day(Arena *a, const char *folder, char day[16], bool *found, Err *e) {
+Status recorded_day(Arena *a, const char *folder, char day[16], Err *e) {
     Config *before;
     char *path;
     int64_t unused;
-    *found = false;
     TRY(path_join(a, folder, "config.resolved.yaml", &path, e));
     if (!path_exists(path)) return OK;
     Status st = config_load(a, path, NULL, 0, &before, e);
     if (st == ERR_OOM) return st;
     if (st != OK || !day_seconds(config_string(before, "template_date"), &unused)) return OK;
     snprintf(day, 16, "%s", config_string(before, "template_date"));
-    *found = true;
     return OK;
 }
 
@@ -51,9 +49,9 @@ static Status open_chat(Arena *a, const char *base, const char *file, const char
     if (file != NULL && *file != 0) {
         char *text;
         size_t len;
-        TRY(file_read(a, file, TEMPLATE_MAX, &text, &len, e));
-        source = (TokenText){text, len};
-        TRY(chat_open(a, file, source, dc->tokenizer, now, &chat, e));
+        Status st = file_read(a, file, TEMPLATE_MAX, &text, &len, e);
+        if (st == OK) st = chat_open(a, file, (TokenText){text, len}, dc->tokenizer, now, &chat, e);
+        if (st != OK) return err_prefix(e, st, "chat_template");
         dc->chat = chat;
         return OK;
     }

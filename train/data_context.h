@@ -10,8 +10,8 @@ bool day_seconds(const char *day, int64_t *out);
 /* Today, local time, as "YYYY-MM-DD" in text. */
 void today(char text[16]);
 
-/* The template_date that a run took down in the config.resolved.yaml of its folder; *found is false where there is none. */
-Status recorded_day(Arena *a, const char *folder, char day[16], bool *found, Err *e);
+/* The template_date that a run took down in the config.resolved.yaml of its folder; day stays what it is where there is none. */
+Status recorded_day(Arena *a, const char *folder, char day[16], Err *e);
 
 /* Fills tokenizer and chat of *out from the base. A base without a template, or with one that cannot be read, leaves chat NULL and
  * says why in no_chat, for rows that need it. template_file "" or NULL: the base's own template. day: what templates see as today.

@@ -1,5 +1,5 @@
 /* data_render.c: lorac data render: conversations as the model's chat template writes them. */
-#include "train/cmd.h"
+#include "train/data_commands.h"
 #include "train/json_stream.h"
 #include "train/tokenizer_load.h"
 
@@ -39,13 +39,6 @@ static Status extra_of(Arena *a, const Json *line, Json *out, Err *e) {
     return OK;
 }
 
-static Status put_array(Buf *out, const char *key, const int32_t *ids, const uint8_t *flags, size_t n, Err *e) {
-    TRY(buf_printf(out, e, ",\"%s\":[", key));
-    for (size_t i = 0; i < n; i++)
-        TRY(buf_printf(out, e, "%s%d", i == 0 ? "" : ",", ids != NULL ? (int)ids[i] : (int)flags[i]));
-    return buf_putc(out, ']', e);
-}
-
 static Status put_error(Buf *out, const ChatText *text, const Err *why, Err *e) {
     bool raised = text->raised.s != NULL;
     TRY(buf_puts(out, "{\"error\":", e));
@@ -76,8 +69,7 @@ static Status render_line(void *ctx, Arena *a, const Json *line, Buf *out, Err *
     TRY(chat_encode(job->chat, a, &text, &ids, &trained, &n, e));
     TRY(buf_puts(out, "{\"text\":", e));
     TRY(json_put_string(out, text.text, text.len, e));
-    TRY(put_array(out, "ids", ids, NULL, n, e));
-    TRY(put_array(out, "trained", NULL, trained, n, e));
+    TRY(data_put_tokens(out, ids, trained, n, e));
     return buf_puts(out, "}\n", e);
 }
 

@@ -12,26 +12,35 @@
 static Status sources_of(Trainer *t, const char *list, DataSource **out, int *n, Err *e) {
     *n = (int)config_datasets(t->config, list);
     TRY(arena_alloc(t->host, (size_t)*n, sizeof **out, out, e));
-    for (int i = 0; i < *n; i++) {
-        TRY(data_source_of(t->config, list, i, &(*out)[i], e));
-    }
+    for (int i = 0; i < *n; i++) TRY(data_source_of(t->config, list, i, &(*out)[i], e));
     return OK;
 }
 
-/* Decides template_date where it is not given: the day the run began, which a run that goes on took down in its folder. */
-static Status find_template_date(Trainer *t, Err *e) {
-    char day[16], *above;
+/* The day that templates see as today: the config's, else the one that a run which goes on took down in its folder, else today. */
+static Status template_day(const Trainer *t, char day[16], Err *e) {
+    char *above;
+    const char *given = config_string(t->config, "template_date");
     const char *from = config_string(t->config, "resume_from_checkpoint"), *folder = from;
-    if (*config_string(t->config, "template_date") != 0) return OK;
+    today(day);
     if (strcmp(from, "auto") == 0) {
         folder = config_string(t->config, "output_dir");
     } else if (*from != 0) {
         TRY(path_join(t->host, from, "..", &above, e));
         folder = above;
     }
-    bool found = false;
-    if (*folder != 0) TRY(recorded_day(t->host, folder, day, &found, e));
-    if (!found) today(day);
+    if (*given == 0) return *folder == 0 ? OK : recorded_day(t->host, folder, day, e);
+    snprintf(day, 16, "%s", given);
+    return OK;
+}
+
+/* Opens tokenizer and template. The day is recorded where the template looks at it: else it must not tell runs apart. */
+static Status open_context(Trainer *t, DataContext *dc, Err *e) {
+    char day[16];
+    TRY(template_day(t, day, e));
+    Status st = data_context_open(t->host, config_string(t->config, "base_model"),
+                                  config_string(t->config, "chat_template"), day, dc, e);
+    t->tokenizer = dc->tokenizer;
+    if (st != OK || dc->chat == NULL || !chat_reads_clock(dc->chat)) return st;
     return config_resolve_string(t->config, "template_date", day, e);
 }
 
@@ -165,13 +174,7 @@ Status trainer_data(Trainer *t, bool rows_only, Err *e) {
     TRY(sources_of(t, "datasets", &sources, &n, e));
     TRY(sources_of(t, "test_datasets", &tests, &n_tests, e));
     DataContext dc = {.vocab = t->session.base->config.vocab_size, .no_chat = "the base has none"};
-    TRY(find_template_date(t, e));
-    if (!all_token_rows(sources, n) || !all_token_rows(tests, n_tests)) {
-        Status st = data_context_open(a, config_string(c, "base_model"), config_string(c, "chat_template"),
-                                      config_string(c, "template_date"), &dc, e);
-        t->tokenizer = dc.tokenizer;
-        TRY(st);
-    }
+    if (!all_token_rows(sources, n) || !all_token_rows(tests, n_tests)) TRY(open_context(t, &dc, e));
     if (t->check != NULL) return check_files(t, sources, n, tests, n_tests, &dc, e);
     TRY(dataset_load(a, sources, n, &dc, &all, e));
     if (rows_only) {

@@ -49,6 +49,17 @@ grep -q 'template_date' "$dir/log" || fail "the error names no key: $(cat "$dir/
 grep -q '^template_date:.*2020-01-02' "$dir/out/config.resolved.yaml" || fail "the resumed run took another day"
 "$lorac" eval --base "$base" --adapter "$dir/out" --data "$dir/chats.jsonl" --json | grep -q '"tokens":' || fail "eval of chats"
 
+# a template that does not look at the time: the day changes no byte, and is not recorded
+for day in 2020-01-02 2021-03-04; do
+    "$lorac" train "$dir/run.yaml" template_date=$day output_dir="$dir/$day" --quiet 2>"$dir/err" || fail "$(cat "$dir/err")"
+done
+cmp "$dir/2020-01-02/adapter_model.safetensors" "$dir/2021-03-04/adapter_model.safetensors" || fail "the day changes the adapter"
+"$lorac" train "$dir/run.yaml" output_dir="$dir/today" --quiet 2>"$dir/err" || fail "$(cat "$dir/err")"
+grep -q '^template_date:.*[0-9]' "$dir/today/config.resolved.yaml" && fail "a day is recorded that nothing depends on"
+cmp "$dir/2020-01-02/adapter_model.safetensors" "$dir/today/adapter_model.safetensors" || fail "today changes the adapter"
+"$lorac" data show "$dir/run.yaml" chat_template="$dir/absent.jinja" >"$dir/log" 2>&1 && fail "a template that is not there"
+grep -q 'chat_template: .*absent.jinja' "$dir/log" || fail "the error does not name the key: $(cat "$dir/log")"
+
 refused() { # refused MESSAGE ROW [OVERRIDE...]: training says so, with the line
     local status=0
     printf '%s\n' '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}' "$2" >"$dir/bad.jsonl"
