@@ -1,34 +1,15 @@
 /* Datasets of type tokens and everything that needs no tokenizer: rows, columns, types, split, limits, ledger, hash. */
-#include "tests/support/support.h"
+#include "tests/data/rows_file.h"
 
 #include "data/formats.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static Arena *arena;
-static char *folder, *path;
-
-static int setup(void **state) {
-    (void)state;
-    arena = support_arena();
-    folder = support_folder(arena);
-    path = support_path(arena, folder, "rows.jsonl");
-    return 0;
-}
-
-static int teardown(void **state) {
-    Err e;
-    (void)state;
-    ASSERT_OK(remove_tree(folder, &e), e);
-    arena_close(arena);
-    return 0;
-}
-
 static Status load_source(const char *text, DataSource source, Dataset *d, Err *e) {
     DataContext context = {.vocab = 100};
     *e = (Err){0};
-    support_write(path, text, strlen(text));
+    write_rows(text);
     source.path = path;
     return dataset_load(arena, &source, 1, &context, d, e);
 }

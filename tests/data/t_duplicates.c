@@ -1,5 +1,5 @@
 /* Duplicates: found exactly, left out with the ledger saying so, never on both sides of a split; equal texts. */
-#include "tests/support/support.h"
+#include "tests/data/rows_file.h"
 
 #include "base/rng.h"
 #include "data/duplicates.h"
@@ -8,30 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static Arena *arena;
-static char *folder, *path;
-
-static int setup(void **state) {
-    (void)state;
-    arena = support_arena();
-    folder = support_folder(arena);
-    path = support_path(arena, folder, "rows.jsonl");
-    return 0;
-}
-
-static int teardown(void **state) {
-    Err e;
-    (void)state;
-    ASSERT_OK(remove_tree(folder, &e), e);
-    arena_close(arena);
-    return 0;
-}
-
 static void load(const char *text, Dataset *d) {
     DataContext context = {.vocab = 1000};
     DataSource source = {.path = path, .type = "tokens"};
     Err e = {0};
-    support_write(path, text, strlen(text));
+    write_rows(text);
     ASSERT_OK(dataset_load(arena, &source, 1, &context, d, &e), e);
 }
 

@@ -1,6 +1,6 @@
 /* Compressed files, folders, patterns: the same rows as from plain files; damage is told by the file's name; memory is
  * bounded whatever a file decompresses to. The compressed files are put together here, from stored and repeated blocks. */
-#include "tests/support/support.h"
+#include "tests/data/rows_file.h"
 
 #include "data/dataset.h"
 #include "data/files.h"
@@ -9,24 +9,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-static Arena *arena;
-static char *folder;
-
-static int setup(void **state) {
-    (void)state;
-    arena = support_arena();
-    folder = support_folder(arena);
-    return 0;
-}
-
-static int teardown(void **state) {
-    Err e;
-    (void)state;
-    ASSERT_OK(remove_tree(folder, &e), e);
-    arena_close(arena);
-    return 0;
-}
 
 static char *in_folder(const char *name) { return support_path(arena, folder, name); }
 

@@ -1,6 +1,6 @@
 /* Row types that need a tokenizer: which ids, which of them are trained, with and without BOS. The tokenizer is a tiny one
  * of single letters with SentencePiece's mark for spaces, so that a continuation differs from a beginning. */
-#include "tests/support/support.h"
+#include "tests/data/rows_file.h"
 
 #include "data/formats.h"
 #include "data/tokenizer.h"
@@ -9,25 +9,6 @@
 #include <string.h>
 
 enum { UNK = 0, BOS = 1, END = 2, MARK = 3, LETTER = 4, STOP = LETTER + 26, N_TOKENS = STOP + 1 };
-
-static Arena *arena;
-static char *folder, *path;
-
-static int setup(void **state) {
-    (void)state;
-    arena = support_arena();
-    folder = support_folder(arena);
-    path = support_path(arena, folder, "rows.jsonl");
-    return 0;
-}
-
-static int teardown(void **state) {
-    Err e;
-    (void)state;
-    ASSERT_OK(remove_tree(folder, &e), e);
-    arena_close(arena);
-    return 0;
-}
 
 static TokenText text_of(const char *s) { return (TokenText){.s = s, .len = strlen(s)}; }
 

@@ -1,29 +1,10 @@
 /* JSONL: lines, their numbers, ends, marks, blanks; what is refused and where. */
-#include "tests/support/support.h"
+#include "tests/data/rows_file.h"
 
 #include "data/jsonl.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static Arena *arena;
-static char *folder, *path;
-
-static int setup(void **state) {
-    (void)state;
-    arena = support_arena();
-    folder = support_folder(arena);
-    path = support_path(arena, folder, "rows.jsonl");
-    return 0;
-}
-
-static int teardown(void **state) {
-    Err e;
-    (void)state;
-    ASSERT_OK(remove_tree(folder, &e), e);
-    arena_close(arena);
-    return 0;
-}
 
 /* The rows of a file as "number:text|...", in an array with ".element" behind the line's number. */
 static const char *lines_of(const char *text, size_t len) {

@@ -1,5 +1,5 @@
 /* max_rows, weight and repeat: how many rows of each entry, which, in what order; a function of the seed. */
-#include "tests/support/support.h"
+#include "tests/data/rows_file.h"
 
 #include "data/mixing.h"
 
@@ -7,32 +7,14 @@
 
 enum { FIRST = 20, SECOND = 7, THIRD = 3 };
 
-static Arena *arena;
-static char *folder;
-
-static int setup(void **state) {
-    (void)state;
-    arena = support_arena();
-    folder = support_folder(arena);
-    return 0;
-}
-
-static int teardown(void **state) {
-    Err e;
-    (void)state;
-    ASSERT_OK(remove_tree(folder, &e), e);
-    arena_close(arena);
-    return 0;
-}
-
 static char *file_of(const char *name, int rows) {
     Buf b = {.arena = arena};
     Err e;
-    char *path = support_path(arena, folder, name);
+    char *file = support_path(arena, folder, name);
     for (int i = 0; i < rows; i++)
         ASSERT_OK(buf_puts(&b, "{\"input_ids\": [1, 2, 3], \"labels\": [1, -100, 3]}\n", &e), e);
-    support_write(path, b.data, b.len);
-    return path;
+    support_write(file, b.data, b.len);
+    return file;
 }
 
 /* Two entries: a folder's two files of FIRST and SECOND rows, and a file of THIRD. */
