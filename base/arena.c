@@ -22,9 +22,17 @@ typedef struct Block {
     size_t dirty; /* bytes that were handed out before and must be zeroed on reuse */
 } Block;
 
+/* What arena_defer took down; in the arena itself. */
+typedef struct Deferred {
+    struct Deferred *prev;
+    void (*undo)(void *what);
+    void *what;
+} Deferred;
+
 struct Arena {
     const char *name;
     Block *last;
+    Deferred *deferred; /* the newest */
     size_t next_block;
     size_t used, peak;
     bool fixed, frozen;
@@ -88,8 +96,19 @@ Status arena_open_fixed(Arena **out, const char *name, size_t bytes, Err *e) {
     return open_any(out, name, bytes, true, e);
 }
 
+/* Undoes what was deferred after `until`. */
+static void undo_deferred(Arena *a, const Deferred *until) {
+    while (a->deferred != until) {
+        Deferred *d = a->deferred;
+        CHECK(d != NULL, "arena '%s': the mark belongs to another arena", a->name);
+        a->deferred = d->prev;
+        d->undo(d->what);
+    }
+}
+
 void arena_close(Arena *a) {
     if (a == NULL) return;
+    undo_deferred(a, NULL);
     for (Block *b = a->last; b != NULL;) {
         Block *prev = b->prev;
         block_free(b);
@@ -199,10 +218,19 @@ Status arena_grow(Arena *a, void *items, size_t *cap, size_t used, size_t need, 
 }
 
 ArenaMark arena_mark(const Arena *a) {
-    return (ArenaMark){.block = a->last, .used = a->last == NULL ? 0 : a->last->used};
+    return (ArenaMark){.block = a->last, .deferred = a->deferred, .used = a->last == NULL ? 0 : a->last->used};
+}
+
+Status arena_defer(Arena *a, void (*undo)(void *what), void *what, Err *e) {
+    Deferred *d;
+    TRY(ARENA_NEW(a, 1, d, e));
+    *d = (Deferred){.prev = a->deferred, .undo = undo, .what = what};
+    a->deferred = d;
+    return OK;
 }
 
 void arena_reset(Arena *a, ArenaMark mark) {
+    undo_deferred(a, mark.deferred);
     while (a->last != mark.block) {
         Block *b = a->last;
         CHECK(b != NULL && !a->fixed, "arena '%s': the mark belongs to another arena", a->name);
@@ -220,6 +248,7 @@ void arena_reset(Arena *a, ArenaMark mark) {
 
 void arena_discard(Arena *a) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    CHECK(a->deferred == NULL, "arena '%s' has something to undo", a->name);
     for (Block *b = a->last; b != NULL; b = b->prev) {
         size_t skip = (HEADER + page - 1) / page * page, bytes = HEADER + b->cap; /* the header's page stays */
         if (bytes > skip) madvise((uint8_t *)b + skip, bytes - skip, MADV_DONTNEED);

@@ -41,14 +41,18 @@ Status arena_grow(Arena *a, void *items, size_t *cap, size_t used, size_t need, 
 
 /* A point to go back to: everything allocated after the mark is given back (and zeroed again when reused). */
 typedef struct ArenaMark {
-    void *block;
+    void *block, *deferred;
     size_t used;
 } ArenaMark;
 ArenaMark arena_mark(const Arena *a);
 void arena_reset(Arena *a, ArenaMark mark);
 
+/* Something that is to end with the memory of the arena: undo(what) is called when what was allocated up to now is given back
+ * (arena_reset to an earlier mark, arena_close), the newest first. For mappings that arrays in the arena point into. */
+Status arena_defer(Arena *a, void (*undo)(void *what), void *what, Err *e);
+
 /* Gives the pages of all blocks back to the system until they are touched again. Allocations stay and their contents are lost:
- * they read as anything. */
+ * they read as anything. Not with arena_defer. */
 void arena_discard(Arena *a);
 
 /* Bytes handed out now, including alignment; the largest that ever was (of a fixed arena: its size). */

@@ -33,6 +33,12 @@ Status atomic_open(Arena *a, const char *path, AtomicFile **out, Err *e);
 Status atomic_write(AtomicFile *f, const void *data, size_t bytes, Err *e);
 /* Overwrites bytes already written (a header known only at the end). */
 Status atomic_write_at(AtomicFile *f, uint64_t offset, const void *data, size_t bytes, Err *e);
+/* The temporary file, for a library that writes by name (it must keep the file, not replace it); then its size is taken over
+ * and atomic_write_at reaches all of it. */
+const char *atomic_temporary(const AtomicFile *f);
+/* Whether the disk, and the limits of the process, have room for so many bytes of an empty file; nothing of them stays. */
+Status atomic_has_room(AtomicFile *f, uint64_t bytes, Err *e);
+Status atomic_take_over(AtomicFile *f, Err *e);
 /* Flush, fsync, close, rename, fsync of the folder. After it, success or not, f is closed. */
 Status atomic_commit(AtomicFile *f, Err *e);
 /* Removes the temporary file. Allowed on a committed or NULL f (does nothing): the `out:` label of writers. */

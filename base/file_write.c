@@ -112,6 +112,27 @@ Status atomic_write_at(AtomicFile *f, uint64_t offset, const void *data, size_t 
     return OK;
 }
 
+const char *atomic_temporary(const AtomicFile *f) { return f->temp; }
+
+Status atomic_has_room(AtomicFile *f, uint64_t bytes, Err *e) {
+    int code;
+    FAULT_KILL();
+    do {
+        code = FAULT(write) ? ENOSPC : posix_fallocate(f->fd, 0, (off_t)bytes);
+    } while (code == EINTR);
+    if (code == 0 && ftruncate(f->fd, 0) != 0) code = errno;
+    /* a file system that cannot say */
+    if (code == EOPNOTSUPP || code == EINVAL || code == ENOSYS) return OK;
+    return code == 0 ? OK : write_failed(f->path, code, e);
+}
+
+Status atomic_take_over(AtomicFile *f, Err *e) {
+    struct stat st;
+    if (fstat(f->fd, &st) != 0) FAIL(e, ERR_IO, "%s: cannot be examined: %s", f->temp, strerror(errno));
+    f->size = (uint64_t)st.st_size;
+    return OK;
+}
+
 Status atomic_commit(AtomicFile *f, Err *e) {
     Status st = OK;
     CHECK(f->fd >= 0, "%s: committed twice", f->path);

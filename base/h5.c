@@ -22,7 +22,8 @@ struct H5 {
     hid_t file;
     const char *name;
     const void *image; /* reading only: the caller's bytes, used in place */
-    Arena *arena;      /* writing only: where the file grows */
+    size_t image_bytes;
+    Arena *arena; /* writing only: where the file grows */
     uint8_t *buffer;
     size_t capacity;
 };
@@ -164,8 +165,34 @@ static Status open_file(Arena *a, const char *name, const void *image, size_t by
     if (image == NULL || bytes == 0) FAIL(e, ERR_FORMAT, "%s: is empty, expected an HDF5 file", name);
     TRY(open_any(a, name, &h, e));
     h->image = image;
+    h->image_bytes = bytes;
     if (!open_core(h, bytes)) FAIL(e, ERR_FORMAT, "%s: is no HDF5 file, or it is damaged or cut off", name);
     *out = h;
+    return OK;
+}
+
+/* Everything begins at multiples of this, so that arrays can be used where they are mapped. */
+enum { ARRAY_ALIGN = 64 };
+
+static Status create_on_disk(Arena *a, const char *path, size_t user_block, H5 **out, Err *e) {
+    H5 *h;
+    TRY(open_any(a, path, &h, e));
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), create = H5Pcreate(H5P_FILE_CREATE);
+    /* no lock: the file has a name of its own until it is whole, and some file systems have none */
+    bool ready = access >= 0 && create >= 0 && H5Pset_alignment(access, 1, ARRAY_ALIGN) >= 0 &&
+                 H5Pset_file_locking(access, 0, 1) >= 0 && H5Pset_userblock(create, user_block) >= 0;
+    if (ready) h->file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
+    if (access >= 0) H5Pclose(access);
+    if (create >= 0) H5Pclose(create);
+    if (h->file < 0) FAIL(e, ERR_IO, "%s: libhdf5 cannot make it; is the disk full?", path);
+    *out = h;
+    return OK;
+}
+
+static Status finish_file(H5 *h, Err *e) {
+    herr_t flushed = H5Fflush(h->file, H5F_SCOPE_GLOBAL), closed = H5Fclose(h->file);
+    h->file = -1;
+    if (flushed < 0 || closed < 0) FAIL(e, ERR_IO, "%s: libhdf5 cannot write it; is the disk full?", h->name);
     return OK;
 }
 
@@ -239,6 +266,8 @@ static Status put_typed(H5 *h, const char *path, hid_t in_file, hid_t in_memory,
     if (link >= 0) H5Pclose(link);
     if (create >= 0) H5Pclose(create);
     if (space >= 0) H5Sclose(space);
+    if (rc < 0 && h->arena == NULL)
+        FAIL(e, ERR_IO, "%s: the dataset '%s' cannot be written; is the disk full?", h->name, path);
     if (rc < 0) FAIL(e, ERR_OOM, "%s: the dataset '%s' cannot be written; is there memory left?", h->name, path);
     return OK;
 }
@@ -246,6 +275,28 @@ static Status put_typed(H5 *h, const char *path, hid_t in_file, hid_t in_memory,
 static Status put_value(H5 *h, const char *path, H5Type type, int rank, const uint64_t *dims, const void *data,
                         Err *e) {
     return put_typed(h, path, file_type(type), memory_type(type), H5Tget_size(file_type(type)), rank, dims, data, e);
+}
+
+/* The dataset's bytes are allocated and not written. */
+static Status reserve_array(H5 *h, const char *path, H5Type type, uint64_t n, uint64_t *offset, Err *e) {
+    hsize_t dims[1] = {n};
+    CHECK(n > 0 && h->image == NULL && h->arena == NULL, "%s: an array of %llu elements is reserved", h->name,
+          (unsigned long long)n);
+    if (has_set(h, path)) FAIL(e, ERR_FORMAT, "%s: the dataset '%s' is written twice", h->name, path);
+    hid_t space = H5Screate_simple(1, dims, NULL), link = H5Pcreate(H5P_LINK_CREATE), set = -1;
+    hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+    if (space >= 0 && link >= 0 && create >= 0 && H5Pset_create_intermediate_group(link, 1) >= 0 &&
+        H5Pset_obj_track_times(create, 0) >= 0 && H5Pset_layout(create, H5D_CONTIGUOUS) >= 0 &&
+        H5Pset_alloc_time(create, H5D_ALLOC_TIME_EARLY) >= 0 && H5Pset_fill_time(create, H5D_FILL_TIME_NEVER) >= 0)
+        set = H5Dcreate2(h->file, path, file_type(type), space, link, create, H5P_DEFAULT);
+    haddr_t at = set < 0 ? HADDR_UNDEF : H5Dget_offset(set);
+    if (set >= 0) H5Dclose(set);
+    if (create >= 0) H5Pclose(create);
+    if (link >= 0) H5Pclose(link);
+    if (space >= 0) H5Sclose(space);
+    if (at == HADDR_UNDEF) FAIL(e, ERR_IO, "%s: the dataset '%s' cannot be made; is the disk full?", h->name, path);
+    *offset = at;
+    return OK;
 }
 
 /* A fixed-length UTF-8 string; an empty one is stored as one NUL. */
@@ -362,6 +413,34 @@ static Status get_dims(H5 *h, const char *path, int *rank, uint64_t *dims, Err *
     return OK;
 }
 
+/* Whether the open dataset is n elements of `type` in one piece that lies whole and aligned in the image. */
+static bool lies_plainly(const H5 *h, hid_t set, hid_t space, H5Type type, uint64_t n, haddr_t *at) {
+    hid_t stored = H5Dget_type(set), how = H5Dget_create_plist(set);
+    size_t elem = H5Tget_size(file_type(type));
+    bool plain = stored >= 0 && how >= 0 && H5Tequal(stored, file_type(type)) > 0 && same_shape(space, 1, &n) &&
+                 H5Pget_layout(how) == H5D_CONTIGUOUS && H5Pget_external_count(how) == 0;
+    if (stored >= 0) H5Tclose(stored);
+    if (how >= 0) H5Pclose(how);
+    if (!plain) return false;
+    *at = H5Dget_offset(set);
+    return *at != HADDR_UNDEF && *at <= h->image_bytes && n <= (h->image_bytes - *at) / elem &&
+           ((uintptr_t)h->image + *at) % elem == 0;
+}
+
+static Status locate_array(H5 *h, const char *path, H5Type type, uint64_t n, const void **data, Err *e) {
+    hid_t set, space;
+    haddr_t at = 0;
+    TRY(open_set(h, path, &set, &space, e));
+    bool plain = lies_plainly(h, set, space, type, n, &at);
+    H5Sclose(space);
+    H5Dclose(set);
+    if (!plain)
+        FAIL(e, ERR_FORMAT, "%s: the dataset '%s' is not %llu elements of %s in one piece", h->name, path,
+             (unsigned long long)n, TYPE_NAMES[type]);
+    *data = (const uint8_t *)h->image + at;
+    return OK;
+}
+
 static bool has_set(H5 *h, const char *path) {
     char part[PATH_BYTES];
     size_t n = strlen(path);
@@ -443,4 +522,18 @@ static Status has_guarded(H5 *h, const char *path, bool *has) { H5_GUARDED(find_
 bool h5_has(H5 *h, const char *path) {
     bool has = false;
     return has_guarded(h, path, &has) == OK && has;
+}
+
+Status h5_create_file(Arena *a, const char *path, size_t user_block, H5 **out, Err *e) {
+    H5_GUARDED(create_on_disk(a, path, user_block, out, e), e);
+}
+
+Status h5_finish(H5 *h, Err *e) { H5_GUARDED(finish_file(h, e), e); }
+
+Status h5_reserve(H5 *h, const char *path, H5Type type, uint64_t n, uint64_t *offset, Err *e) {
+    H5_GUARDED(reserve_array(h, path, type, n, offset, e), e);
+}
+
+Status h5_locate(H5 *h, const char *path, H5Type type, uint64_t n, const void **data, Err *e) {
+    H5_GUARDED(locate_array(h, path, type, n, data, e), e);
 }

@@ -81,6 +81,8 @@ void bytes_skip(Bytes *b, size_t n) {
     give_back(b);
 }
 
+double bytes_done(const Bytes *b) { return b->map.size == 0 ? 1.0 : (double)b->in_at / (double)b->map.size; }
+
 void bytes_close(Bytes *b) {
     if (b->unpacker != NULL) b->unpacker->close(b->state);
     arena_close(b->arena);

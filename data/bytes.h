@@ -47,6 +47,8 @@ Status bytes_open(const char *path, Bytes *out, Err *e);
 Status bytes_want(Bytes *b, size_t n, Err *e);
 /* Moves past n of the bytes at hand. */
 void bytes_skip(Bytes *b, size_t n);
+/* How much of the file was read, 0 to 1. */
+double bytes_done(const Bytes *b);
 void bytes_close(Bytes *b);
 
 /* The name of the compression that a file with these first bytes has, or NULL. */

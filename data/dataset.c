@@ -1,303 +1,10 @@
-/* dataset.c: from files to a Dataset. See dataset.h; row types are in formats.c.
- *
- * Rows are collected in arenas of their own and copied at exact size into the caller's at the end, so that growing arrays
- * leave nothing behind. */
+/* dataset.c: from files to a Dataset. See dataset.h; rows are read in dataset_read.c, row types are in formats.c. */
+#include "data/dataset_internal.h"
 #include "data/files.h"
-#include "data/formats.h"
-#include "data/jsonl.h"
-
-#include "base/signals.h"
+#include "data/prepared.h"
 
 #include <stdio.h>
 #include <string.h>
-
-const char *const FIELD_NAMES[FIELD_COUNT] = {
-#define X(id, name) name,
-    FIELD_LIST(X)
-#undef X
-};
-
-typedef struct Loader {
-    RowSink sink;
-    const DataSource *source;
-    const RowType *type; /* of the source; NULL until its first row */
-    Arena *rows_arena;
-    DataRow *rows;
-    size_t n_rows, cap_rows;
-    DataCheck *check;      /* NULL: rows are kept, and the first bad one ends it */
-    const char *bad_field; /* checking: the field that the last error is about, or NULL */
-} Loader;
-
-const char *format_names(void) { return "prompt_completion, text, tokens, chat, sharegpt"; }
-
-/* ---- which type, which columns ----------------------------------------------------------------------------------- */
-
-static const char *column(const DataSource *s, int field) {
-    return s->fields[field] != NULL ? s->fields[field] : FIELD_NAMES[field];
-}
-
-/* "question, answer": the fields a row has, cut to fit. */
-static const char *fields_of(const Json *row, char *text, size_t size) {
-    size_t at = 0;
-    snprintf(text, size, "none");
-    for (uint32_t i = 0; i < row->n && at + 8 < size; i++) {
-        int n = snprintf(text + at, size - at, "%s%.60s", i > 0 ? ", " : "", row->list.keys[i].s);
-        at += n > 0 ? (size_t)n : 0;
-    }
-    for (char *p = text; *p != 0; p++) {
-        if ((unsigned char)*p < 0x20) *p = ' ';
-    }
-    return text;
-}
-
-/* Named columns that the type does not have would be read by nobody. */
-static Status check_named(const DataSource *s, const RowType *type, Err *e) {
-    for (int f = 0; f < FIELD_COUNT; f++) {
-        if (s->fields[f] == NULL || ((type->fields | type->optional) & 1u << f) != 0) continue;
-        FAIL(e, ERR_CONFIG, "%s: field_%s is not used by rows of type %s (%s)", s->where != NULL ? s->where : s->path,
-             FIELD_NAMES[f], type->name, s->path);
-    }
-    return OK;
-}
-
-/* The type whose columns the row has, among those that have every column named in the config. */
-static Status detect(const DataSource *s, const Json *row, const RowType **out, Err *e) {
-    char text[256];
-    int found = 0;
-    unsigned named = 0;
-    for (int f = 0; f < FIELD_COUNT; f++) {
-        if (s->fields[f] != NULL) named |= 1u << f;
-    }
-    for (int i = 0; i < FORMAT_COUNT; i++) {
-        bool fits = (named & ~(FORMATS[i].fields | FORMATS[i].optional)) == 0;
-        for (int f = 0; f < FIELD_COUNT && fits; f++) {
-            if ((FORMATS[i].fields & 1u << f) != 0) fits = json_get(row, column(s, f)) != NULL;
-        }
-        if (!fits) continue;
-        *out = &FORMATS[i];
-        found++;
-    }
-    if (found == 1) return OK;
-    fields_of(row, text, sizeof text);
-    if (found > 1)
-        FAIL(e, ERR_DATA, "the fields (%s) fit more than one row type; give type (%s)", text, format_names());
-    FAIL(
-        e, ERR_DATA,
-        "the fields (%s) fit no row type; name the columns, such as field_prompt and field_completion, or field_text (types: "
-        "%s)",
-        text, format_names());
-}
-
-static Status choose_type(Loader *l, const Json *row, Err *e) {
-    const DataSource *s = l->source;
-    if (s->type == NULL || *s->type == 0) {
-        TRY(detect(s, row, &l->type, e));
-    } else {
-        l->type = format_find(s->type);
-        if (l->type == NULL)
-            FAIL(e, ERR_CONFIG, "%s: type: got '%.80s', expected one of %s", s->where != NULL ? s->where : s->path,
-                 s->type, format_names());
-    }
-    if (l->type->needs_tokenizer && l->sink.context->tokenizer == NULL)
-        FAIL(e, ERR_DATA, "rows of type %s need the model's tokenizer, and this model has none", l->type->name);
-    if (l->type->needs_chat && l->sink.context->chat == NULL)
-        FAIL(e, ERR_DATA, "rows of type %s need a chat template: %s", l->type->name, l->sink.context->no_chat);
-    return check_named(s, l->type, e);
-}
-
-/* ---- rows -------------------------------------------------------------------------------------------------------- */
-
-static Status pick_values(Loader *l, const Json *row, const Json *values[FIELD_COUNT], Err *e) {
-    char text[256];
-    for (int f = 0; f < FIELD_COUNT; f++) {
-        values[f] = NULL;
-        if (((l->type->fields | l->type->optional) & 1u << f) == 0) continue;
-        const char *name = column(l->source, f);
-        l->bad_field = name;
-        values[f] = json_get(row, name);
-        bool optional = (l->type->optional & 1u << f) != 0;
-        if (optional && values[f] != NULL && values[f]->type == JSON_NULL) values[f] = NULL;
-        if (optional && values[f] == NULL) continue;
-        if (values[f] == NULL)
-            FAIL(e, ERR_DATA, "field '%s' is missing (fields here: %s); field_%s names the column", name,
-                 fields_of(row, text, sizeof text), FIELD_NAMES[f]);
-        if (values[f]->type != l->type->types[f])
-            FAIL(e, ERR_DATA, "field '%s': got %s, expected %s", name, json_type_name(values[f]->type),
-                 json_type_name(l->type->types[f]));
-    }
-    l->bad_field = NULL;
-    return OK;
-}
-
-static int32_t count_trained(const uint8_t *trained, int64_t n) {
-    int32_t count = 0;
-    for (int64_t i = 0; i < n; i++) count += trained[i];
-    return count;
-}
-
-static Status add_row(Loader *l, const Json *json, int32_t source, int64_t line, Err *e) {
-    const Json *values[FIELD_COUNT];
-    RowSink *s = &l->sink;
-    if (json->type != JSON_OBJECT)
-        FAIL(e, ERR_DATA, "got %s, expected an object such as {\"prompt\": \"...\", \"completion\": \"...\"}",
-             json_type_name(json->type));
-    if (l->type == NULL) TRY(choose_type(l, json, e));
-    TRY(pick_values(l, json, values, e));
-    s->row_start = s->n;
-    TRY(l->type->add(s, values, e));
-    int64_t length = (int64_t)(s->n - s->row_start);
-    int32_t trained = length > 0 ? count_trained(s->trained + s->row_start, length) : 0;
-    if (trained == 0)
-        FAIL(e, ERR_DATA, "no trained token (%lld tokens; the first has no context and never counts)",
-             (long long)length);
-    if (l->n_rows >= INT32_MAX) FAIL(e, ERR_DATA, "too many rows (at most %d)", INT32_MAX);
-    TRY(arena_grow(l->rows_arena, &l->rows, &l->cap_rows, l->n_rows, l->n_rows + 1, sizeof *l->rows, e));
-    l->rows[l->n_rows] = (DataRow){.start = (int64_t)s->row_start,
-                                   .line = line,
-                                   .length = (int32_t)length,
-                                   .trained = trained,
-                                   .source = source,
-                                   .number = (int32_t)l->n_rows};
-    l->n_rows++;
-    return OK;
-}
-
-/* ---- checking ---------------------------------------------------------------------------------------------------- */
-
-/* The message of *e, told. */
-static Status tell_bad(Loader *l, Err *e) {
-    char message[ERR_MESSAGE_BYTES];
-    snprintf(message, sizeof message, "%s", e->message);
-    l->check->bad++;
-    return l->check->report(l->check->ctx, message, e);
-}
-
-/* Where the name of a member of the outermost object stands in the row's text (valid JSON); 0 when it is not written plainly. */
-static size_t find_member(const char *text, size_t len, const char *name) {
-    size_t n = strlen(name);
-    bool is_name = false; /* the next string names a member */
-    for (size_t i = 0, depth = 0; i < len; i++) {
-        char c = text[i];
-        if (c == '{' || c == '[') is_name = ++depth == 1;
-        if (c == '}' || c == ']') depth--;
-        if (c == ',') is_name = depth == 1;
-        if (c != '"') continue;
-        size_t end = i + 1;
-        while (end < len && text[end] != '"') end += text[end] == '\\' ? 2 : 1;
-        if (is_name && end - i - 1 == n && memcmp(text + i + 1, name, n) == 0) return i;
-        is_name = false;
-        i = end;
-    }
-    return 0;
-}
-
-/* "FILE:LINE:COL", in an array "FILE:LINE:COL: element N", in front of the message: of the member the error is about, or of
- * the row. */
-static Status place_bad(const Loader *l, const Jsonl *j, Status st, Err *e) {
-    const char *text = (const char *)j->bytes.data;
-    size_t at = l->bad_field != NULL ? find_member(text, j->given, l->bad_field) : 0;
-    int64_t line = j->line, column = j->array ? j->at_column : 1;
-    for (size_t i = 0; i < at; i++) {
-        if (text[i] == '\n') {
-            line++;
-            column = 1;
-        } else if (((unsigned char)text[i] & 0xC0) != 0x80) {
-            column++;
-        }
-    }
-    if (!j->array) return err_prefix(e, st, "%s:%lld:%lld", l->source->path, (long long)line, (long long)column);
-    return err_prefix(e, st, "%s:%lld:%lld: element %lld", l->source->path, (long long)line, (long long)column,
-                      (long long)j->element);
-}
-
-static bool is_blank(const JsonString *s) {
-    for (size_t i = 0; i < s->len; i++) {
-        if (strchr(" \t\r\n", s->s[i]) == NULL || s->s[i] == 0) return false;
-    }
-    return true;
-}
-
-/* What can be trained on, but surely was not meant. */
-static Status check_meaning(Loader *l, const Json *json, Err *e) {
-    static const int TEXTS[] = {FIELD_COMPLETION, FIELD_TEXT};
-    const DataRow *r = &l->rows[l->n_rows - 1];
-    for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++) {
-        if ((l->type->fields & 1u << TEXTS[i]) == 0) continue;
-        const char *name = column(l->source, TEXTS[i]);
-        if (!is_blank(&json_get(json, name)->string)) continue;
-        l->bad_field = name;
-        FAIL(e, ERR_DATA, "field '%s' is %s", name, json_get(json, name)->string.len == 0 ? "empty" : "blank");
-    }
-    if (l->check->max_tokens <= 0 || r->length <= l->check->max_tokens) return OK;
-    FAIL(e, ERR_DATA, "%d tokens, %s is %lld", r->length, l->check->what, (long long)l->check->max_tokens);
-}
-
-/* A row that lacks a field may be a row of another type. */
-static void name_other_type(const Loader *l, const Json *json, Err *e) {
-    const RowType *other;
-    Err none;
-    if (l->type == NULL || l->bad_field == NULL || json_get(json, l->bad_field) != NULL) return;
-    if (detect(l->source, json, &other, &none) != OK || other == l->type) return;
-    err_set(e, ERR_DATA, __FILE__, __LINE__, "a row of type %s in a file of type %s (field '%s' is missing)",
-            other->name, l->type->name, l->bad_field);
-}
-
-/* Reads a row and forgets it. */
-static Status check_row(Loader *l, const Jsonl *j, const Json *json, int32_t source, Err *e) {
-    RowSink *s = &l->sink;
-    l->bad_field = NULL;
-    Status st = add_row(l, json, source, j->line, e);
-    if (st == ERR_DATA) name_other_type(l, json, e);
-    if (st == OK) st = check_meaning(l, json, e);
-    s->n = s->n_labels = s->n_label_rows = s->row_start = l->n_rows = 0;
-    if (st == ERR_DATA) return place_bad(l, j, st, e);
-    return st;
-}
-
-/* ---- files ------------------------------------------------------------------------------------------------------- */
-
-static Status read_row(Loader *l, Jsonl *j, int32_t source, Err *e) {
-    Json *json;
-    char place[JSONL_PLACE_BYTES];
-    if (stop_requested()) FAIL(e, ERR_STOPPED, "stopped while %s was read", l->source->path);
-    Status st = jsonl_parse(j, l->sink.scratch, &json, e);
-    if (l->check != NULL) l->check->rows += st == ERR_DATA || json != NULL;
-    TRY(st);
-    if (json == NULL) return OK;
-    if (l->check != NULL) return check_row(l, j, json, source, e);
-    st = add_row(l, json, source, j->line, e);
-    if (st == OK || st == ERR_CONFIG) return st; /* that names its place in the config */
-    return err_prefix(e, st, "%s%s", l->source->path, jsonl_place(j, place));
-}
-
-static Status read_lines(Loader *l, Jsonl *j, int32_t source, Err *e) {
-    size_t before = l->n_rows;
-    int64_t rows = l->check != NULL ? l->check->rows : 0;
-    ArenaMark mark = arena_mark(l->sink.scratch);
-    while (!j->done) {
-        Status st = read_row(l, j, source, e);
-        if (st == ERR_DATA && l->check != NULL) st = tell_bad(l, e);
-        TRY(st);
-        arena_reset(l->sink.scratch, mark);
-    }
-    if (l->check != NULL && l->check->rows > rows) return OK;
-    if (l->n_rows == before) FAIL(e, ERR_DATA, "%s: there is no row in it", l->source->path);
-    return OK;
-}
-
-/* A file that cannot be opened is an error also while checking; one that is no data is told like a bad row. */
-static Status read_source(Loader *l, int32_t source, int64_t *first_row, Err *e) {
-    Jsonl j;
-    l->type = NULL;
-    l->sink.training = &l->source->training;
-    TRY(jsonl_open(l->source->path, &j, e));
-    *first_row = j.array ? (int64_t)l->n_rows : -1;
-    Status st = read_lines(l, &j, source, e);
-    jsonl_close(&j);
-    return st;
-}
-
-/* ---- the dataset ------------------------------------------------------------------------------------------------- */
 
 void dataset_count(Dataset *d) {
     for (int s = 0; s < d->n_sources; s++) {
@@ -317,34 +24,6 @@ void dataset_count(Dataset *d) {
         Ledger *g = &d->ledger[s];
         g->read = g->trained + g->masked + g->dropped;
     }
-}
-
-/* A dataset of the loader's sources with room for n rows. */
-static Status copy_loaded(Arena *a, const Loader *l, Dataset *out, Err *e) {
-    const RowSink *s = &l->sink;
-    int32_t *ids, *labels;
-    uint8_t *trained;
-    LabelRow *label_rows;
-    TRY(ARENA_NEW(a, s->n, ids, e));
-    TRY(ARENA_NEW(a, s->n, trained, e));
-    TRY(ARENA_NEW(a, l->n_rows, out->rows, e));
-    memcpy(ids, s->ids, s->n * sizeof *ids);
-    memcpy(trained, s->trained, s->n);
-    memcpy(out->rows, l->rows, l->n_rows * sizeof *out->rows);
-    out->n_rows = (int64_t)l->n_rows;
-    out->ids = ids;
-    out->trained = trained;
-    if (s->n_label_rows > 0) {
-        TRY(ARENA_NEW(a, s->n_labels, labels, e));
-        TRY(ARENA_NEW(a, s->n_label_rows, label_rows, e));
-        memcpy(labels, s->labels, s->n_labels * sizeof *labels);
-        memcpy(label_rows, s->label_rows, s->n_label_rows * sizeof *label_rows);
-        out->labels = labels;
-        out->label_rows = label_rows;
-        out->n_label_rows = (int64_t)s->n_label_rows;
-    }
-    dataset_count(out);
-    return OK;
 }
 
 /* The entries' files, each a source with its entry's columns. */
@@ -381,66 +60,113 @@ static Status expand(Arena *a, const DataSource *entries, int n, DataSource **fi
     return OK;
 }
 
-static Status open_arenas(Loader *l, Err *e) {
-    TRY(arena_open(&l->sink.ids_arena, "token ids", e));
-    TRY(arena_open(&l->sink.trained_arena, "trained flags", e));
-    TRY(arena_open(&l->sink.labels_arena, "labels", e));
-    TRY(arena_open(&l->sink.label_rows_arena, "rows with labels", e));
-    TRY(arena_open(&l->sink.scratch, "row", e));
-    return arena_open(&l->rows_arena, "rows", e);
+/* ---- loading ------------------------------------------------------------------------------------------------------ */
+
+static void close_maps(void *what) {
+    DataMaps *m = what;
+    mapping_close(&m->ids);
+    mapping_close(&m->trained);
+    mapping_close(&m->labels);
+    file_unmap(&m->file);
 }
 
-static void close_arenas(Loader *l) {
-    arena_close(l->sink.ids_arena);
-    arena_close(l->sink.trained_arena);
-    arena_close(l->sink.labels_arena);
-    arena_close(l->sink.label_rows_arena);
-    arena_close(l->sink.scratch);
-    arena_close(l->rows_arena);
+/* The rows at exact size, pointing into the spools' mappings. */
+static Status take_loaded(Arena *a, Loader *l, DataMaps *maps, Dataset *out, Err *e) {
+    TRY(spool_map(&l->ids, &maps->ids, e));
+    TRY(spool_map(&l->trained, &maps->trained, e));
+    TRY(spool_map(&l->labels, &maps->labels, e));
+    TRY(dataset_room(a, (int64_t)l->n_rows, (int64_t)l->n_label_rows, out, e));
+    memcpy(out->rows, l->rows, l->n_rows * sizeof *out->rows);
+    if (l->n_label_rows > 0) memcpy(out->label_rows, l->label_rows, l->n_label_rows * sizeof *out->label_rows);
+    out->ids = maps->ids.data;
+    out->trained = maps->trained.data;
+    out->labels = maps->labels.data;
+    dataset_count(out);
+    return OK;
 }
 
-static Status load_sources(Arena *a, Loader *l, const DataSource *files, Dataset *out, Err *e) {
-    for (int i = 0; i < out->n_sources; i++) {
-        l->source = &files[i];
-        TRY(read_source(l, i, &out->first_row[i], e));
-        out->types[i] = l->type->name;
+Status dataset_room(Arena *a, int64_t n_rows, int64_t n_label_rows, Dataset *out, Err *e) {
+    TRY(ARENA_NEW(a, n_rows, out->rows, e));
+    if (n_label_rows > 0) TRY(ARENA_NEW(a, n_label_rows, out->label_rows, e));
+    out->n_rows = n_rows;
+    out->n_label_rows = n_label_rows;
+    return OK;
+}
+
+static Status load_files(Arena *a, const DataSource *files, const DataContext *context, DataMaps *maps, Dataset *out,
+                         Err *e) {
+    Loader l;
+    const char *folder = context->prepared != NULL && context->prepared->write ? context->prepared->path : NULL;
+    Status st = loader_open(&l, context, folder, NULL, e);
+    for (int i = 0; st == OK && i < out->n_sources; i++) {
+        st = loader_read(&l, &files[i], i, &out->first_row[i], e);
+        if (st == OK) out->types[i] = l.type->name;
     }
-    return copy_loaded(a, l, out, e);
+    if (st == OK) st = take_loaded(a, &l, maps, out, e);
+    loader_close(&l);
+    return st;
+}
+
+/* From the prepared data where they are there, else from the files, which are then prepared if that is wanted. Either way the
+ * arena gives the same bytes: `lorac plan` and the run need the same memory. */
+static Status load_prepared(Arena *a, Arena *work, const DataSource *files, const DataContext *context, DataMaps *maps,
+                            Dataset *out, Err *e) {
+    PreparedFolder *folder = context->prepared;
+    Prepared p, again;
+    ArenaMark mark = arena_mark(a);
+    TRY(prepared_find(work, folder, files, context, out, &p, e));
+    TRY(prepared_open(a, &p, context->vocab, maps, out, e));
+    folder->found = p.found;
+    memcpy(folder->key, p.key, sizeof p.key);
+    snprintf(folder->damage, sizeof folder->damage, "%s", p.damage);
+    if (p.found) return OK;
+    TRY(load_files(a, files, context, maps, out, e));
+    if (!folder->write) return OK;
+    TRY(prepared_find(work, folder, files, context, out, &again, e));
+    if (strcmp(again.key, p.key) != 0)
+        FAIL(e, ERR_IO, "%s: a data file was changed while it was read; start again", files[0].path);
+    TRY(prepared_write(work, &p, out, e));
+    mapping_close(&maps->ids);
+    mapping_close(&maps->trained);
+    mapping_close(&maps->labels);
+    arena_reset(a, mark);
+    TRY(prepared_open(a, &p, context->vocab, maps, out, e));
+    if (!p.found) FAIL(e, ERR_IO, "%s: what was written cannot be read back: %s", p.path, p.damage);
+    return OK;
 }
 
 Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const DataContext *context, Dataset *out,
                     Err *e) {
-    Loader l = {.sink = {.context = context}};
     DataSource *files;
+    DataMaps *maps;
+    Arena *work;
     CHECK(n_sources > 0, "a dataset without sources");
     *out = (Dataset){0};
     TRY(expand(a, sources, n_sources, &files, out, e));
-    Status st = open_arenas(&l, e);
-    if (st == OK) st = load_sources(a, &l, files, out, e);
-    close_arenas(&l);
+    TRY(ARENA_NEW(a, 1, maps, e));
+    TRY(arena_defer(a, close_maps, maps, e));
+    if (context->prepared == NULL) return load_files(a, files, context, maps, out, e);
+    TRY(arena_open(&work, "prepared data", e));
+    Status st = load_prepared(a, work, files, context, maps, out, e);
+    arena_close(work);
     return st;
 }
 
-static Status check_source(Loader *l, int32_t source, Err *e) {
-    int64_t first_row;
-    l->check->files++;
-    Status st = read_source(l, source, &first_row, e);
-    return st == ERR_DATA ? tell_bad(l, e) : st;
-}
-
 Status dataset_check(const DataSource *sources, int n_sources, const DataContext *context, DataCheck *check, Err *e) {
-    Loader l = {.sink = {.context = context}, .check = check};
+    Loader l;
     DataSource *files;
     Dataset d = {0};
     Arena *work;
     TRY(arena_open(&work, "files", e));
     Status st = expand(work, sources, n_sources, &files, &d, e);
-    if (st == OK) st = open_arenas(&l, e);
-    for (int i = 0; st == OK && i < d.n_sources; i++) {
-        l.source = &files[i];
-        st = check_source(&l, i, e);
+    if (st == OK) {
+        st = loader_open(&l, context, NULL, check, e);
+        for (int i = 0; st == OK && i < d.n_sources; i++) {
+            int64_t first_row;
+            st = loader_read(&l, &files[i], i, &first_row, e);
+        }
+        loader_close(&l);
     }
-    close_arenas(&l);
     arena_close(work);
     return st;
 }

@@ -1,16 +1,18 @@
-/* dataset.h: data files (files.h, jsonl.h) as token ids, in memory once.
+/* dataset.h: data files (files.h, jsonl.h) as token ids, once.
  *
  * A Dataset is a list of rows that point into one array of ids and one of trained flags; a subset (held-out split) shares
- * those arrays. trained[i] = 1 means that the label of position i is predicted from the ids before it in the row; the label
+ * those arrays. They are mapped: from the prepared data (prepared.h), or from a file without a name; only the rows are in
+ * memory, so the files may be larger than it. trained[i] = 1 means that the label of position i is predicted from the ids before it in the row; the label
  * is ids[i] itself, but for the rows of label_rows, which bring labels of their own (row type tokens). The first id of a row
  * has no context and is never trained. Everything is deterministic. Refused, each with FILE:LINE: lines that are no JSON
  * object, missing or mistyped fields, ids and labels outside the vocabulary, rows with no trained token; files without rows.
- * All memory is the caller's arena. */
+ * All memory is the caller's arena, which also holds the mappings until it is closed or reset. */
 #ifndef LORAC_DATA_DATASET_H
 #define LORAC_DATA_DATASET_H
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/threads.h"
 #include "data/chat.h"
 
 /* Columns a row type may need. The config key is "field_" + name. */
@@ -48,6 +50,13 @@ typedef struct DataContext {
     int64_t vocab;               /* ids must be below this: the rows of the model's embedding */
     const Chat *chat;            /* NULL: chats cannot be read, and why */
     const char *no_chat;
+    Pool *pool;       /* rows become ids on all its threads; NULL: on the calling one */
+    Hash128 identity; /* of what tokenizer, template and the day they see are made from */
+    struct PreparedFolder
+        *prepared; /* where ids may be found ready and are left for the next time (prepared.h), or NULL */
+    /* Told after each block of rows: how much of the file was read, 0 to 1; may be NULL. */
+    void (*progress)(void *ctx, const char *path, double done);
+    void *ctx;
 } DataContext;
 
 typedef struct DataRow {
@@ -77,8 +86,8 @@ typedef struct Dataset {
     DataRow *rows;
     const int32_t *ids;
     const uint8_t *trained;
-    const int32_t *labels;      /* of the rows in label_rows; where a token is not trained, its id */
-    const LabelRow *label_rows; /* (n_label_rows) by ascending start */
+    const int32_t *labels; /* of the rows in label_rows; where a token is not trained, its id */
+    LabelRow *label_rows;  /* (n_label_rows) by ascending start */
     int64_t n_label_rows;
     int n_sources;      /* files; an entry that is a folder or a pattern gives one for each of its files */
     const char **paths; /* by source, as written, or found in the folder or by the pattern */

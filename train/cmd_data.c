@@ -10,6 +10,7 @@ const char cmd_data_help[] =
     "usage: lorac data show CONFIG.yaml [key=value ...] [--json] [--row N]\n"
     "       lorac data stats CONFIG.yaml [key=value ...] [--json]\n"
     "       lorac data check CONFIG.yaml [key=value ...]\n"
+    "       lorac data prepare CONFIG.yaml [key=value ...]\n"
     "       lorac data render MODEL [--file F] [--add-generation-prompt] [--template F]\n"
     "\n"
     "show   every training row in file order: its text with the trained tokens marked (by colour on a terminal, by [brackets]\n"
@@ -19,6 +20,8 @@ const char cmd_data_help[] =
     "       object\n"
     "check  every bad row of every file at once, FILE:LINE:COL and why, at most 100: what training would refuse, and rows of\n"
     "       another type than their file's first, or with an empty or blank text to train on; exit status 3 when there is any\n"
+    "prepare the rows as token ids, kept in dataset_prepared_path (default: prepared in output_dir) so that the runs that\n"
+    "       follow start at once; a run makes them itself where they are not there\n"
     "render conversations as the model's chat template writes them. F, or the standard input, has one object a line: messages,\n"
     "       tools if any, and further variables of the template, which win over the model's own. One object a line comes out:\n"
     "       {\"text\",\"ids\",\"trained\"}, or {\"error\"} where the template raises. --add-generation-prompt: with the beginning of\n"
@@ -98,21 +101,26 @@ static Status show(Trainer *t, const Args *args, Err *e) {
     return OK;
 }
 
-static Status run(Ctx *ctx, const Args *args, bool is_show, Trainer *t, Err *e) {
+/* The subcommands that open a run's data; check has a way of its own. */
+typedef enum DataCommand { SHOW, STATS, CHECK_ROWS, PREPARE, N_DATA_COMMANDS } DataCommand;
+
+static Status run(Ctx *ctx, const Args *args, DataCommand command, Trainer *t, Err *e) {
+    static const DataUse USES[] = {[SHOW] = DATA_ROWS, [STATS] = DATA_BATCHES, [PREPARE] = DATA_TRAIN};
     Config *config;
     Args file = *args;
     file.positional++; /* load_run_config reads the first */
     file.n_positional--;
     TRY(load_run_config(ctx, &file, false, &config, e));
-    if (strcmp(args->positional[0], "check") == 0) return data_check(ctx, config, t, e);
-    TRY(trainer_open_data(ctx, config, !is_show, t, e));
-    if (is_show && t->tokenizer == NULL) { /* rows of ids: their text is shown where the base has a tokenizer */
+    if (command == CHECK_ROWS) return data_check(ctx, config, t, e);
+    TRY(trainer_open_data(ctx, config, USES[command], t, e));
+    if (command == PREPARE) return OK;
+    if (command == SHOW && t->tokenizer == NULL) { /* rows of ids: their text is shown where the base has a tokenizer */
         Err none;
         Status st = tokenizer_load(ctx->arena, config_string(config, "base_model"), &t->tokenizer, &none);
         if (st == ERR_OOM) *e = none;
         if (st == ERR_OOM) return st;
     }
-    return is_show ? show(t, args, e) : data_stats(t, args, e);
+    return command == SHOW ? show(t, args, e) : data_stats(t, args, e);
 }
 
 Status cmd_data(Ctx *ctx, int argc, char **argv, Err *e) {
@@ -122,13 +130,16 @@ Status cmd_data(Ctx *ctx, int argc, char **argv, Err *e) {
     if (argc > 1 && strcmp(argv[1], "render") == 0) return data_render(ctx, argc, argv, e);
     TRY(args_parse(ctx->arena, argc, argv, SPECS, 2, ARGS_OVERRIDES, 2, 2, &args, e));
     const char *what = args.positional[0];
-    bool is_show = strcmp(what, "show") == 0;
-    if (!is_show && strcmp(what, "stats") != 0 && strcmp(what, "check") != 0)
-        FAIL(e, ERR_USAGE, "data: got '%s', expected show, stats, check or render", what);
+    static const char *const NAMES[] = {
+        [SHOW] = "show", [STATS] = "stats", [CHECK_ROWS] = "check", [PREPARE] = "prepare"};
+    int command = 0;
+    while (command < N_DATA_COMMANDS && strcmp(what, NAMES[command]) != 0) command++;
+    if (command == N_DATA_COMMANDS)
+        FAIL(e, ERR_USAGE, "data: got '%s', expected show, stats, check, prepare or render", what);
     bool color = ctx->log.color;
-    log_open(&ctx->log, true);
+    if (command != PREPARE) log_open(&ctx->log, true);
     ctx->log.color = color;
-    Status st = run(ctx, &args, is_show, &t, e);
+    Status st = run(ctx, &args, (DataCommand)command, &t, e);
     trainer_close(&t);
     return st;
 }

@@ -105,7 +105,8 @@ static Status tell_files(EvalJob *job, const Dataset *d, Err *e) {
 static Status load_set(EvalJob *job, const DataSource *source, const char *name, Err *e) {
     Dataset d;
     bool tokens = source->type != NULL && strcmp(source->type, "tokens") == 0;
-    DataContext dc = {.vocab = job->session.base->config.vocab_size, .no_chat = "the base has none"};
+    DataContext dc = {
+        .vocab = job->session.base->config.vocab_size, .no_chat = "the base has none", .pool = job->session.pool};
     if (!tokens) {
         char day[16];
         const char *given = args_get(job->args, "--template-date");
@@ -277,7 +278,7 @@ static Status eval_config(EvalJob *job, Err *e) {
     t.config = config;
     t.session = job->session;
     t.eval_targets = wanted_targets(job);
-    Status st = trainer_data(&t, false, e);
+    Status st = trainer_data(&t, DATA_BATCHES, e);
     job->tokenizer = t.tokenizer;
     TRY(st);
     if (t.n_sets == 0)

@@ -72,10 +72,32 @@ static Status open_chat(Arena *a, const char *base, const char *file, const char
     return OK;
 }
 
+/* What ids follow from besides the rows: prepared data are found by it. */
+static Status find_identity(Arena *a, const char *base, const char *template_file, const char *day, DataContext *dc,
+                            Err *e) {
+    Hasher *h;
+    Hash128 source;
+    char *text = "";
+    size_t len = 0;
+    TRY(tokenizer_source_hash(a, base, &source, e));
+    TRY(hasher_open(a, &h, e));
+    hasher_add(h, &source, sizeof source);
+    if (template_file != NULL && *template_file != 0) TRY(file_read(a, template_file, TEMPLATE_MAX, &text, &len, e));
+    hasher_add(h, text, len);
+    if (dc->chat != NULL && chat_reads_clock(dc->chat)) hasher_add(h, day, strlen(day) + 1);
+    dc->identity = hasher_value(h);
+    return OK;
+}
+
 Status data_context_open(Arena *a, const char *base, const char *template_file, const char *day, DataContext *out,
                          Err *e) {
+    Arena *work;
     TRY(tokenizer_load(a, base, &out->tokenizer, e));
-    return open_chat(a, base, template_file, day, out, e);
+    TRY(open_chat(a, base, template_file, day, out, e));
+    TRY(arena_open(&work, "tokenizer identity", e));
+    Status st = find_identity(work, base, template_file, day, out, e);
+    arena_close(work);
+    return st;
 }
 
 Status data_source_of(const Config *c, const char *list, int64_t i, DataSource *out, Err *e) {

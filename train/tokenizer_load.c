@@ -256,14 +256,20 @@ static Status load_folder(Arena *a, Arena *scratch, const char *folder, Tokenize
     return load_json(a, scratch, path, folder, out, e);
 }
 
-static Status load_any(Arena *a, Arena *scratch, const char *path, Tokenizer **out, Err *e) {
+static Status is_gguf(const char *path, bool *out, Err *e) {
     FileMap map;
-    char *folder = NULL;
-    if (path_is_folder(path)) return load_folder(a, scratch, path, out, e);
     TRY(file_map(path, &map, e));
-    bool is_gguf = map.size >= 4 && memcmp(map.data, "GGUF", 4) == 0;
+    *out = map.size >= 4 && memcmp(map.data, "GGUF", 4) == 0;
     file_unmap(&map);
-    if (is_gguf) return load_gguf(a, scratch, path, out, e);
+    return OK;
+}
+
+static Status load_any(Arena *a, Arena *scratch, const char *path, Tokenizer **out, Err *e) {
+    char *folder = NULL;
+    bool gguf;
+    if (path_is_folder(path)) return load_folder(a, scratch, path, out, e);
+    TRY(is_gguf(path, &gguf, e));
+    if (gguf) return load_gguf(a, scratch, path, out, e);
     TRY(path_dirname(scratch, path, &folder, e));
     return load_json(a, scratch, path, folder, out, e);
 }
@@ -290,7 +296,7 @@ static Status hash_file(Arena *a, Hasher *h, const char *folder, const char *nam
 
 Status tokenizer_files_hash(Arena *scratch, const char *folder, Hash128 *out, Err *e) {
     static const char *const NAMES[] = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-                                        "generation_config.json"};
+                                        "generation_config.json", "config.json"};
     Hasher *h;
     ArenaMark mark = arena_mark(scratch);
     TRY(hasher_open(scratch, &h, e));
@@ -298,4 +304,24 @@ Status tokenizer_files_hash(Arena *scratch, const char *folder, Hash128 *out, Er
     *out = hasher_value(h);
     arena_reset(scratch, mark);
     return OK;
+}
+
+static Status hash_metadata(Arena *scratch, const char *path, Hash128 *out, Err *e) {
+    Gguf *g;
+    TRY(gguf_open(scratch, path, &g, e));
+    *out = hash128(g->files[0].data, g->header_bytes[0]);
+    gguf_close(g);
+    return OK;
+}
+
+Status tokenizer_source_hash(Arena *scratch, const char *model_path, Hash128 *out, Err *e) {
+    ArenaMark mark = arena_mark(scratch);
+    char *folder = NULL;
+    bool gguf = false;
+    Status st = path_is_folder(model_path) ? OK : is_gguf(model_path, &gguf, e);
+    if (st == OK && gguf) st = hash_metadata(scratch, model_path, out, e);
+    if (st == OK && !gguf && !path_is_folder(model_path)) st = path_dirname(scratch, model_path, &folder, e);
+    if (st == OK && !gguf) st = tokenizer_files_hash(scratch, folder != NULL ? folder : model_path, out, e);
+    arena_reset(scratch, mark);
+    return st;
 }

@@ -10,6 +10,9 @@
  * its path takes those beside it. ERR_FORMAT / ERR_IO name the file and the key. */
 Status tokenizer_load(Arena *a, const char *model_path, Tokenizer **out, Err *e);
 
+/* XXH3-128 over what tokenizer_load reads of model_path: the metadata of a GGUF file, or the files of a folder. */
+Status tokenizer_source_hash(Arena *scratch, const char *model_path, Hash128 *out, Err *e);
+
 /* XXH3-128 over the names and bytes of those files of a model folder that are there. */
 Status tokenizer_files_hash(Arena *scratch, const char *folder, Hash128 *out, Err *e);
 

@@ -23,6 +23,13 @@ typedef struct DataCounts {
     int64_t exact, text; /* rows that equal an earlier one (duplicates.h); text -1: there is no tokenizer */
 } DataCounts;
 
+/* What a command wants of a run's data. */
+typedef enum DataUse {
+    DATA_TRAIN,   /* batches; what is not prepared yet is kept in dataset_prepared_path */
+    DATA_BATCHES, /* batches; nothing is written */
+    DATA_ROWS /* the rows in file order, before the held-out split, dropping, cutting and packing; nothing is written */
+} DataUse;
+
 typedef struct Trainer {
     Ctx *ctx;
     Config *config;
@@ -75,9 +82,8 @@ typedef struct Trainer {
 
 /* plan_only: no output folder is made or read. */
 Status trainer_open(Ctx *ctx, Config *config, bool plan_only, Trainer *t, Err *e);
-/* The data of a run and nothing else, for `lorac data`. batches false: rows in file order, before the held-out split,
- * dropping, cutting and packing. */
-Status trainer_open_data(Ctx *ctx, Config *config, bool batches, Trainer *t, Err *e);
+/* The data of a run and nothing else, for `lorac data`. */
+Status trainer_open_data(Ctx *ctx, Config *config, DataUse use, Trainer *t, Err *e);
 /* Checks every row of the run's data (dataset_check) and keeps none. */
 Status trainer_check_data(Ctx *ctx, Config *config, DataCheck *check, Trainer *t, Err *e);
 /* Trains to the end, or until a stop request (ERR_STOPPED after saving the last completed step). */
@@ -116,11 +122,13 @@ Status trainer_check_plan(const Trainer *t, Err *e);
 uint64_t trainer_memory_limit(const Trainer *t);
 /* The bytes that one checkpoint with its export takes from `save`. */
 Status trainer_save_bytes(Trainer *t, size_t *bytes, Err *e);
-/* Opens tokenizer, datasets, held-out sets and batches. rows_only: stops with t->train as read. With t->check every file is
- * checked, those of test_datasets too, and nothing is kept. */
-Status trainer_data(Trainer *t, bool rows_only, Err *e);
+/* Opens tokenizer, datasets, held-out sets and batches. With t->check every file is checked, those of test_datasets too, and
+ * nothing is kept. */
+Status trainer_data(Trainer *t, DataUse use, Err *e);
 /* Checks that need the base (context, adapter kind) and records what `auto` became. */
 Status trainer_check_config(Trainer *t, Err *e);
+/* ERR_CONFIG where output_dir holds a run that is neither gone on with nor overwritten. */
+Status trainer_check_folder(Trainer *t, Err *e);
 /* Starts a new run folder, or goes on from the newest valid checkpoint, as the config says. */
 Status trainer_begin(Trainer *t, Err *e);
 /* Evaluates all held-out sets, writes their events, keeps the best adapter. */

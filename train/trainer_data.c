@@ -1,9 +1,11 @@
 /* trainer_data.c: from the config's datasets to batches. */
 #include "train/trainer.h"
 
+#include "checkpoints/state_hdf5.h"
 #include "data/duplicates.h"
 #include "data/mixing.h"
 #include "train/data_context.h"
+#include "train/prepared_data.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -129,13 +131,13 @@ static Status warn_overlap(Trainer *t, const Dataset *tests, Err *e) {
 
 /* Each entry of test_datasets is a set of its own, named by its path. */
 static Status open_sets(Trainer *t, Dataset *held_out, const DataSource *tests, int n_tests, const DataContext *dc,
-                        Err *e) {
+                        PreparedData *prepared, Err *e) {
     TRY(arena_alloc(t->host, (size_t)n_tests + 1, sizeof *t->sets, &t->sets, e));
     TRY(arena_alloc(t->host, (size_t)n_tests + 1, sizeof *t->results, &t->results, e));
     if (held_out->n_rows > 0) TRY(add_set(t, "val", held_out, e));
     for (int i = 0; i < n_tests; i++) {
         Dataset d;
-        TRY(dataset_load(t->host, &tests[i], 1, dc, &d, e));
+        TRY(prepared_data_load(prepared, t->host, &tests[i], 1, dc, &d, e));
         TRY(take_max_rows(t, "test_datasets", i, 1, &d, e));
         TRY(warn_overlap(t, &d, e));
         TRY(add_set(t, tests[i].path, &d, e));
@@ -165,7 +167,21 @@ static Status check_files(Trainer *t, const DataSource *sources, int n, const Da
     return n_tests > 0 ? dataset_check(tests, n_tests, dc, check, e) : OK;
 }
 
-Status trainer_data(Trainer *t, bool rows_only, Err *e) {
+/* A run that goes on from a checkpoint leaves its folder as it is until it is known to be the same run. */
+static Status may_prepare(const Trainer *t, DataUse use, bool *out, Err *e) {
+    const char *from = config_string(t->config, "resume_from_checkpoint");
+    int64_t *steps;
+    size_t n = 0;
+    *out = use == DATA_TRAIN && (*from == 0 || strcmp(from, "auto") == 0);
+    if (!*out || *from == 0) return OK;
+    ArenaMark mark = arena_mark(t->save);
+    TRY(state_list(t->save, config_string(t->config, "output_dir"), &steps, &n, e));
+    arena_reset(t->save, mark);
+    *out = n == 0;
+    return OK;
+}
+
+Status trainer_data(Trainer *t, DataUse use, Err *e) {
     DataSource *sources, *tests;
     int n, n_tests;
     Dataset all, held_out;
@@ -173,11 +189,16 @@ Status trainer_data(Trainer *t, bool rows_only, Err *e) {
     Arena *a = t->host;
     TRY(sources_of(t, "datasets", &sources, &n, e));
     TRY(sources_of(t, "test_datasets", &tests, &n_tests, e));
-    DataContext dc = {.vocab = t->session.base->config.vocab_size, .no_chat = "the base has none"};
+    PreparedData prepared;
+    bool prepare;
+    DataContext dc = {
+        .vocab = t->session.base->config.vocab_size, .no_chat = "the base has none", .pool = t->session.pool};
     if (!all_token_rows(sources, n) || !all_token_rows(tests, n_tests)) TRY(open_context(t, &dc, e));
     if (t->check != NULL) return check_files(t, sources, n, tests, n_tests, &dc, e);
-    TRY(dataset_load(a, sources, n, &dc, &all, e));
-    if (rows_only) {
+    TRY(may_prepare(t, use, &prepare, e));
+    TRY(prepared_data_open(a, c, &t->ctx->log, n_tests + 1, prepare, &prepared, &dc, e));
+    TRY(prepared_data_load(&prepared, a, sources, n, &dc, &all, e));
+    if (use == DATA_ROWS) {
         t->train = all;
         return OK;
     }
@@ -186,7 +207,8 @@ Status trainer_data(Trainer *t, bool rows_only, Err *e) {
     if (config_bool(c, "dedupe")) TRY(dataset_dedupe(&all, e));
     TRY(dataset_split(a, &all, config_real(c, "val_set_size"), (uint64_t)config_int(c, "seed"), &t->train, &held_out,
                       e));
-    TRY(open_sets(t, &held_out, tests, n_tests, &dc, e));
+    TRY(open_sets(t, &held_out, tests, n_tests, &dc, &prepared, e));
+    TRY(prepared_data_clean(&prepared, e));
     TRY(limit_and_mix(t, n, e));
     BatchesOptions o = {.sequence_len = config_int(c, "sequence_len"),
                         .micro_batch_size = config_int(c, "micro_batch_size"),

@@ -130,16 +130,16 @@ static Status open_session(Ctx *ctx, Config *config, Trainer *t, Err *e) {
     return trainer_check_config(t, e);
 }
 
-Status trainer_open_data(Ctx *ctx, Config *config, bool batches, Trainer *t, Err *e) {
+Status trainer_open_data(Ctx *ctx, Config *config, DataUse use, Trainer *t, Err *e) {
     TRY(open_session(ctx, config, t, e));
-    t->counts.wanted = batches;
-    return trainer_data(t, !batches, e);
+    t->counts.wanted = use == DATA_BATCHES;
+    return trainer_data(t, use, e);
 }
 
 Status trainer_check_data(Ctx *ctx, Config *config, DataCheck *check, Trainer *t, Err *e) {
     TRY(open_session(ctx, config, t, e));
     t->check = check;
-    return trainer_data(t, true, e);
+    return trainer_data(t, DATA_ROWS, e);
 }
 
 static Status check_memory(Trainer *t, Err *e) {
@@ -171,7 +171,8 @@ static Status begin(Trainer *t, Err *e) {
 
 Status trainer_open(Ctx *ctx, Config *config, bool plan_only, Trainer *t, Err *e) {
     TRY(open_session(ctx, config, t, e));
-    TRY(trainer_data(t, false, e));
+    if (!plan_only) TRY(trainer_check_folder(t, e));
+    TRY(trainer_data(t, plan_only ? DATA_BATCHES : DATA_TRAIN, e));
     TRY(session_model(&t->session, longest_document(t), e));
     TRY(open_adapter(t, e));
     TRY(open_buffers(t, e));

@@ -1,4 +1,5 @@
 /* trainer_state.c: beginning a run, and its checkpoints (trainer_state.h). */
+#include "train/prepared_data.h"
 #include "train/trainer_state.h"
 
 #include <string.h>
@@ -176,18 +177,34 @@ static Status check_disk_of_run(const Trainer *t, Err *e) {
 
 /* What killed runs left behind. */
 static Status remove_temporaries(const Trainer *t, Err *e) {
-    char *best;
+    char *best, *prepared;
     TRY(path_join(t->save, t->output_dir, "best", &best, e));
+    TRY(path_join(t->save, t->output_dir, PREPARED_FOLDER, &prepared, e));
     for (int i = 0; i < N_RUN_FILES; i++) remove_left_overs(t->output_dir, RUN_FILES[i], false);
     for (int i = 0; i < N_RUN_FILES; i++) remove_left_overs(best, RUN_FILES[i], false);
     remove_left_overs(best, "best.json", false);
     state_remove_left_overs(t->output_dir);
+    remove_left_overs(prepared, "", true);
+    return OK;
+}
+
+Status trainer_check_folder(Trainer *t, Err *e) {
+    bool holds;
+    ArenaMark mark = arena_mark(t->save);
+    if (*config_string(t->config, "resume_from_checkpoint") != 0 || !path_is_folder(t->output_dir)) return OK;
+    TRY(holds_run(t, &holds, e));
+    if (holds && !config_bool(t->config, "overwrite_output_dir"))
+        FAIL(e, ERR_CONFIG,
+             "%s: the folder holds a run already; go on with --resume, start anew with "
+             "overwrite_output_dir: true, or name another output_dir",
+             t->output_dir);
+    arena_reset(t->save, mark);
     return OK;
 }
 
 Status trainer_begin(Trainer *t, Err *e) {
     const char *resume = config_string(t->config, "resume_from_checkpoint");
-    bool found = false, holds;
+    bool found = false;
     ArenaMark mark = arena_mark(t->save);
     TRY(make_folders(t->output_dir, e));
     TRY(lock_folder(t->output_dir, &t->lock, e));
@@ -196,12 +213,7 @@ Status trainer_begin(Trainer *t, Err *e) {
     if (resume[0] != 0) {
         TRY(trainer_resume(t, strcmp(resume, "auto") == 0 ? NULL : resume, &found, e));
     } else {
-        TRY(holds_run(t, &holds, e));
-        if (holds && !config_bool(t->config, "overwrite_output_dir"))
-            FAIL(e, ERR_CONFIG,
-                 "%s: the folder holds a run already; go on with --resume, start anew with "
-                 "overwrite_output_dir: true, or name another output_dir",
-                 t->output_dir);
+        TRY(trainer_check_folder(t, e));
     }
     if (!found) {
         TRY(clear_run(t, e));

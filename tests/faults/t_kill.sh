@@ -35,7 +35,7 @@ echo "a new run: killed at $(numbers "$total" 16 | wc -l) of $total places"
 rm -rf "$out"
 kills=0
 while :; do
-    { LORAC_FAULT=kill=$((100 + kills % 7)) run "$lorac_faults" train "$dir/run.yaml" output_dir="$out" --quiet --resume save_steps=1; } 2>/dev/null
+    { LORAC_FAULT=kill=$((140 + kills % 7)) run "$lorac_faults" train "$dir/run.yaml" output_dir="$out" --quiet --resume save_steps=1; } 2>/dev/null
     code=$?
     [ $code -eq 137 ] || break
     kills=$((kills + 1))

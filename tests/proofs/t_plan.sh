@@ -75,7 +75,7 @@ status=0
 [ $status -eq 1 ] || fail "a run that needs one byte more than it may: exit status $status"
 grep -q '^error: .*max_memory' "$dir/log" || fail "the error names no key: $(cat "$dir/log")"
 grep -q '^activations ' "$dir/log" || fail "the refusal shows no table"
-[ ! -e "$dir/small" ] || fail "a refused run left a folder"
+[ "$(ls "$dir/small")" = prepared ] || fail "a refused run left more than its prepared data: $(ls "$dir/small")"
 "$lorac" train $tiny output_dir="$dir/small" max_memory="$planned" max_steps=1 gradient_checkpointing=false --quiet || fail "a run that fits exactly"
 
 limit=$((planned * 2))

@@ -1,0 +1,223 @@
+/* dataset_read.c: files to rows, a block at a time. See dataset_internal.h. */
+#include "data/dataset_internal.h"
+
+#include "base/signals.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A block ends with the row that fills it, so that one row of JSONL_LINE_MAX bytes is one, too. */
+enum { BLOCK_ROWS = 64, BLOCK_BYTES = 1 << 20 };
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static Status open_sink(RowSink *s, const DataContext *context, Err *e) {
+    s->context = context;
+    TRY(arena_open(&s->ids_arena, "token ids", e));
+    TRY(arena_open(&s->trained_arena, "trained flags", e));
+    TRY(arena_open(&s->labels_arena, "labels", e));
+    TRY(arena_open(&s->label_rows_arena, "rows with labels", e));
+    return arena_open(&s->scratch, "row", e);
+}
+
+static void close_sink(RowSink *s) {
+    arena_close(s->ids_arena);
+    arena_close(s->trained_arena);
+    arena_close(s->labels_arena);
+    arena_close(s->label_rows_arena);
+    arena_close(s->scratch);
+}
+
+Status loader_open(Loader *l, const DataContext *context, const char *folder, DataCheck *check, Err *e) {
+    *l = (Loader){.context = context, .ids = SPOOL_CLOSED, .trained = SPOOL_CLOSED, .labels = SPOOL_CLOSED};
+    l->check = check;
+    TRY(arena_open(&l->work, "reading", e));
+    TRY(arena_open(&l->block_arena, "rows read", e));
+    TRY(arena_open(&l->rows_arena, "rows", e));
+    TRY(arena_open(&l->label_rows_arena, "rows with labels", e));
+    TRY(ARENA_NEW(l->work, BLOCK_ROWS, l->block, e));
+    int threads = context->pool != NULL ? pool_threads(context->pool) : 1;
+    TRY(ARENA_NEW(l->work, threads, l->sinks, e));
+    while (l->n_sinks < threads) TRY(open_sink(&l->sinks[l->n_sinks++], context, e));
+    if (check != NULL) return OK;
+    TRY(spool_open(l->work, folder, &l->ids, e));
+    TRY(spool_open(l->work, folder, &l->trained, e));
+    return spool_open(l->work, folder, &l->labels, e);
+}
+
+void loader_close(Loader *l) {
+    for (int i = 0; i < l->n_sinks; i++) close_sink(&l->sinks[i]);
+    spool_close(&l->ids);
+    spool_close(&l->trained);
+    spool_close(&l->labels);
+    arena_close(l->label_rows_arena);
+    arena_close(l->rows_arena);
+    arena_close(l->block_arena);
+    arena_close(l->work);
+}
+
+/* ---- a row, by any thread ---------------------------------------------------------------------------------------- */
+
+static Status parse_and_add(Loader *l, RowSink *s, BlockRow *row, Err *e) {
+    Json *json;
+    Status st = json_parse_at(s->scratch, l->source->path, row->line, row->column, row->text, row->len, &json, e);
+    if (st == ERR_FORMAT) { /* a bad row, whatever is bad in it */
+        if (e != NULL) e->status = ERR_DATA;
+        return ERR_DATA;
+    }
+    TRY(st);
+    st = row_add(l, s, row, json, e);
+    if (l->check != NULL) return row_check(l, row, json, st, e);
+    if (st == OK || st == ERR_CONFIG) return st; /* that names its place in the config */
+    if (row->element == 0) return err_prefix(e, st, "%s:%lld", l->source->path, (long long)row->line);
+    return err_prefix(e, st, "%s:%lld: element %lld", l->source->path, (long long)row->line, (long long)row->element);
+}
+
+/* A PoolTask. While checking, ids are forgotten at once. */
+static void take_row(void *ctx, int64_t i, int thread) {
+    Loader *l = ctx;
+    BlockRow *row = &l->block[i];
+    RowSink *s = &l->sinks[thread];
+    ArenaMark mark = arena_mark(s->scratch);
+    size_t n = s->n, n_labels = s->n_labels, n_label_rows = s->n_label_rows;
+    row->thread = thread;
+    row->bad_field = NULL;
+    s->training = &l->source->training;
+    row->st = parse_and_add(l, s, row, &row->err);
+    if (row->st != OK || l->check != NULL) {
+        s->n = n;
+        s->n_labels = n_labels;
+        s->n_label_rows = n_label_rows;
+    }
+    arena_reset(s->scratch, mark);
+}
+
+static void take_some(void *ctx, int64_t i, int thread) {
+    const int64_t *first = ((void **)ctx)[1];
+    take_row(((void **)ctx)[0], *first + i, thread);
+}
+
+/* Rows one by one until the first has shown the type, then the others all at once. */
+static void take_block(Loader *l) {
+    int64_t i = 0, n = (int64_t)l->n_block;
+    while (i < n && (l->type == NULL || l->context->pool == NULL)) take_row(l, i++, 0);
+    void *job[2] = {l, &i};
+    if (i < n) pool_run(l->context->pool, n - i, take_some, job);
+}
+
+/* ---- the rows of a block in order -------------------------------------------------------------------------------- */
+
+/* The message of *e, told. */
+static Status tell_bad(const Loader *l, Err *e) {
+    char message[ERR_MESSAGE_BYTES];
+    snprintf(message, sizeof message, "%s", e->message);
+    l->check->bad++;
+    return l->check->report(l->check->ctx, message, e);
+}
+
+static Status keep_labels(Loader *l, const RowSink *s, const BlockRow *row, Err *e) {
+    size_t n = l->n_label_rows;
+    TRY(arena_grow(l->label_rows_arena, &l->label_rows, &l->cap_label_rows, n, n + 1, sizeof *l->label_rows, e));
+    l->label_rows[l->n_label_rows++] = (LabelRow){.start = l->n_ids, .at = l->n_labels};
+    l->n_labels += (int64_t)row->n;
+    return spool_add(&l->labels, s->labels + s->label_rows[row->label_row].at, row->n * sizeof *s->labels, e);
+}
+
+static Status keep_row(Loader *l, const BlockRow *row, int32_t source, Err *e) {
+    const RowSink *s = &l->sinks[row->thread];
+    if (l->n_rows >= INT32_MAX) FAIL(e, ERR_DATA, "too many rows (at most %d)", INT32_MAX);
+    TRY(arena_grow(l->rows_arena, &l->rows, &l->cap_rows, l->n_rows, l->n_rows + 1, sizeof *l->rows, e));
+    l->rows[l->n_rows] = (DataRow){.start = l->n_ids,
+                                   .line = row->line,
+                                   .length = (int32_t)row->n,
+                                   .trained = row->trained,
+                                   .source = source,
+                                   .number = (int32_t)l->n_rows};
+    l->n_rows++;
+    if (row->has_labels) TRY(keep_labels(l, s, row, e));
+    l->n_ids += (int64_t)row->n;
+    TRY(spool_add(&l->ids, s->ids + row->start, row->n * sizeof *s->ids, e));
+    return spool_add(&l->trained, s->trained + row->start, row->n, e);
+}
+
+static Status deliver(Loader *l, int32_t source, Err *e) {
+    for (size_t i = 0; i < l->n_block; i++) {
+        BlockRow *row = &l->block[i];
+        if (l->check != NULL) l->check->rows++;
+        if (l->check != NULL && row->st == ERR_DATA) {
+            TRY(tell_bad(l, &row->err));
+            continue;
+        }
+        if (row->st != OK && e != NULL) *e = row->err;
+        TRY(row->st);
+        if (l->check == NULL) TRY(keep_row(l, row, source, e));
+    }
+    for (int i = 0; i < l->n_sinks; i++) l->sinks[i].n = l->sinks[i].n_labels = l->sinks[i].n_label_rows = 0;
+    return OK;
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+/* Texts are copied: a row's own stays until the next row only. */
+static Status fill_block(Loader *l, Jsonl *j, Err *e) {
+    size_t bytes = 0;
+    l->n_block = 0;
+    while (l->n_block < BLOCK_ROWS && bytes < BLOCK_BYTES && !j->done) {
+        const char *text;
+        char *copy;
+        size_t len;
+        if (stop_requested()) FAIL(e, ERR_STOPPED, "stopped while %s was read", l->source->path);
+        TRY(jsonl_next(j, &text, &len, e));
+        if (text == NULL) break;
+        TRY(arena_strndup(l->block_arena, text, len, &copy, e));
+        BlockRow *row = &l->block[l->n_block++];
+        *row = (BlockRow){.text = copy,
+                          .len = len,
+                          .line = j->line,
+                          .column = j->array ? j->at_column : 1,
+                          .element = j->array ? j->element : 0};
+        bytes += len;
+    }
+    return OK;
+}
+
+/* What stands before a place that cannot be read comes first. */
+static Status read_block(Loader *l, Jsonl *j, int32_t source, Err *e) {
+    Err later;
+    ArenaMark mark = arena_mark(l->block_arena);
+    Status st = fill_block(l, j, &later);
+    take_block(l);
+    TRY(deliver(l, source, e));
+    if (st == ERR_DATA && l->check != NULL) {
+        l->check->rows++;
+        st = tell_bad(l, &later);
+    }
+    if (st != OK && e != NULL) *e = later;
+    arena_reset(l->block_arena, mark);
+    if (l->context->progress != NULL) l->context->progress(l->context->ctx, l->source->path, bytes_done(&j->bytes));
+    return st;
+}
+
+static Status read_rows(Loader *l, Jsonl *j, int32_t source, Err *e) {
+    size_t before = l->n_rows;
+    int64_t checked = l->check != NULL ? l->check->rows : 0;
+    while (!j->done) TRY(read_block(l, j, source, e));
+    if (l->check != NULL ? l->check->rows > checked : l->n_rows > before) return OK;
+    FAIL(e, ERR_DATA, "%s: there is no row in it", l->source->path);
+}
+
+/* A file that cannot be opened is an error also while checking; one that is no data is told like a bad row. */
+Status loader_read(Loader *l, const DataSource *file, int32_t source, int64_t *first_row, Err *e) {
+    Jsonl j;
+    l->source = file;
+    l->type = NULL;
+    if (l->check != NULL) l->check->files++;
+    Status st = jsonl_open(file->path, &j, e);
+    if (st == OK) {
+        *first_row = j.array ? (int64_t)l->n_rows : -1;
+        st = read_rows(l, &j, source, e);
+        jsonl_close(&j);
+    }
+    if (st == ERR_DATA && l->check != NULL) return tell_bad(l, e);
+    return st;
+}
