@@ -8,6 +8,7 @@
 
 #include "base/signals.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,31 +25,15 @@ typedef struct Loader {
     Arena *rows_arena;
     DataRow *rows;
     size_t n_rows, cap_rows;
-    DataCheck *check;      /* NULL: rows are kept, and the first bad one ends it */
-    const char *bad_field; /* checking: the field that the last error is about, or NULL */
+    DataCheck *check;             /* NULL: rows are kept, and the first bad one ends it */
+    const char *bad_field;        /* checking: the field that the last error is about, or NULL */
+    int64_t n_json;               /* rows as the files have them: a pair is one */
+    Arena *names;                 /* of what is told of a source */
+    const char **found_by;        /* of the source (Dataset.found_by) */
+    int64_t open_rows, open_line; /* checking: rows that end with the user's message, and the first one's line */
 } Loader;
 
-const char *format_names(void) { return "prompt_completion, text, tokens, chat, sharegpt"; }
-
 /* ---- which type, which columns ----------------------------------------------------------------------------------- */
-
-static const char *column(const DataSource *s, int field) {
-    return s->fields[field] != NULL ? s->fields[field] : FIELD_NAMES[field];
-}
-
-/* "question, answer": the fields a row has, cut to fit. */
-static const char *fields_of(const Json *row, char *text, size_t size) {
-    size_t at = 0;
-    snprintf(text, size, "none");
-    for (uint32_t i = 0; i < row->n && at + 8 < size; i++) {
-        int n = snprintf(text + at, size - at, "%s%.60s", i > 0 ? ", " : "", row->list.keys[i].s);
-        at += n > 0 ? (size_t)n : 0;
-    }
-    for (char *p = text; *p != 0; p++) {
-        if ((unsigned char)*p < 0x20) *p = ' ';
-    }
-    return text;
-}
 
 /* Named columns that the type does not have would be read by nobody. */
 static Status check_named(const DataSource *s, const RowType *type, Err *e) {
@@ -60,43 +45,17 @@ static Status check_named(const DataSource *s, const RowType *type, Err *e) {
     return OK;
 }
 
-/* The type whose columns the row has, among those that have every column named in the config. */
-static Status detect(const DataSource *s, const Json *row, const RowType **out, Err *e) {
-    char text[256];
-    int found = 0;
-    unsigned named = 0;
-    for (int f = 0; f < FIELD_COUNT; f++) {
-        if (s->fields[f] != NULL) named |= 1u << f;
-    }
-    for (int i = 0; i < FORMAT_COUNT; i++) {
-        bool fits = (named & ~(FORMATS[i].fields | FORMATS[i].optional)) == 0;
-        for (int f = 0; f < FIELD_COUNT && fits; f++) {
-            if ((FORMATS[i].fields & 1u << f) != 0) fits = json_get(row, column(s, f)) != NULL;
-        }
-        if (!fits) continue;
-        *out = &FORMATS[i];
-        found++;
-    }
-    if (found == 1) return OK;
-    fields_of(row, text, sizeof text);
-    if (found > 1)
-        FAIL(e, ERR_DATA, "the fields (%s) fit more than one row type; give type (%s)", text, format_names());
-    FAIL(
-        e, ERR_DATA,
-        "the fields (%s) fit no row type; name the columns, such as field_prompt and field_completion, or field_text (types: "
-        "%s)",
-        text, format_names());
-}
-
 static Status choose_type(Loader *l, const Json *row, Err *e) {
     const DataSource *s = l->source;
+    char names[256];
     if (s->type == NULL || *s->type == 0) {
-        TRY(detect(s, row, &l->type, e));
+        TRY(format_detect(s, row, &l->type, e));
+        TRY(format_columns(l->names, s, l->type, row, l->found_by, e));
     } else {
         l->type = format_find(s->type);
         if (l->type == NULL)
             FAIL(e, ERR_CONFIG, "%s: type: got '%.80s', expected one of %s", s->where != NULL ? s->where : s->path,
-                 s->type, format_names());
+                 s->type, format_names(names, sizeof names));
     }
     if (l->type->needs_tokenizer && l->sink.context->tokenizer == NULL)
         FAIL(e, ERR_DATA, "rows of type %s need the model's tokenizer, and this model has none", l->type->name);
@@ -107,12 +66,23 @@ static Status choose_type(Loader *l, const Json *row, Err *e) {
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
+/* "a string or a list" */
+static const char *kinds_of(unsigned types, char *text, size_t size) {
+    size_t at = 0;
+    for (int t = JSON_NULL; t <= JSON_OBJECT && at < size; t++) {
+        if ((types & 1u << t) == 0) continue;
+        int n = snprintf(text + at, size - at, "%s%s", at > 0 ? " or " : "", json_type_name((JsonType)t));
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return text;
+}
+
 static Status pick_values(Loader *l, const Json *row, const Json *values[FIELD_COUNT], Err *e) {
     char text[256];
     for (int f = 0; f < FIELD_COUNT; f++) {
         values[f] = NULL;
         if (((l->type->fields | l->type->optional) & 1u << f) == 0) continue;
-        const char *name = column(l->source, f);
+        const char *name = format_column(l->source, f);
         l->bad_field = name;
         values[f] = json_get(row, name);
         bool optional = (l->type->optional & 1u << f) != 0;
@@ -120,10 +90,10 @@ static Status pick_values(Loader *l, const Json *row, const Json *values[FIELD_C
         if (optional && values[f] == NULL) continue;
         if (values[f] == NULL)
             FAIL(e, ERR_DATA, "field '%s' is missing (fields here: %s); field_%s names the column", name,
-                 fields_of(row, text, sizeof text), FIELD_NAMES[f]);
-        if (values[f]->type != l->type->types[f])
+                 format_fields(row, text, sizeof text), FIELD_NAMES[f]);
+        if ((l->type->types[f] & 1u << values[f]->type) == 0)
             FAIL(e, ERR_DATA, "field '%s': got %s, expected %s", name, json_type_name(values[f]->type),
-                 json_type_name(l->type->types[f]));
+                 kinds_of(l->type->types[f], text, sizeof text));
     }
     l->bad_field = NULL;
     return OK;
@@ -135,6 +105,27 @@ static int32_t count_trained(const uint8_t *trained, int64_t n) {
     return count;
 }
 
+/* One row of the dataset, ids [start, end). */
+static Status add_part(Loader *l, RowPart part, size_t end, int32_t source, int64_t line, Err *e) {
+    const RowSink *s = &l->sink;
+    int64_t length = (int64_t)(end - part.start);
+    int32_t trained = length > 0 ? count_trained(s->trained + part.start, length) : 0;
+    if (trained == 0)
+        FAIL(e, ERR_DATA, "%s%sno trained token (%lld tokens; the first has no context and never counts)",
+             part.side != SIDE_NONE ? SIDE_NAMES[part.side] : "", part.side != SIDE_NONE ? ": " : "",
+             (long long)length);
+    if (l->n_rows >= INT32_MAX) FAIL(e, ERR_DATA, "too many rows (at most %d)", INT32_MAX);
+    TRY(arena_grow(l->rows_arena, &l->rows, &l->cap_rows, l->n_rows, l->n_rows + 1, sizeof *l->rows, e));
+    l->rows[l->n_rows++] = (DataRow){.start = (int64_t)part.start,
+                                     .line = line,
+                                     .length = (int32_t)length,
+                                     .trained = trained,
+                                     .source = source,
+                                     .number = (int32_t)l->n_json,
+                                     .side = (uint8_t)part.side};
+    return OK;
+}
+
 static Status add_row(Loader *l, const Json *json, int32_t source, int64_t line, Err *e) {
     const Json *values[FIELD_COUNT];
     RowSink *s = &l->sink;
@@ -143,22 +134,15 @@ static Status add_row(Loader *l, const Json *json, int32_t source, int64_t line,
              json_type_name(json->type));
     if (l->type == NULL) TRY(choose_type(l, json, e));
     TRY(pick_values(l, json, values, e));
+    s->row = json;
+    s->source = l->source;
     s->row_start = s->n;
+    s->n_parts = 0;
     TRY(l->type->add(s, values, e));
-    int64_t length = (int64_t)(s->n - s->row_start);
-    int32_t trained = length > 0 ? count_trained(s->trained + s->row_start, length) : 0;
-    if (trained == 0)
-        FAIL(e, ERR_DATA, "no trained token (%lld tokens; the first has no context and never counts)",
-             (long long)length);
-    if (l->n_rows >= INT32_MAX) FAIL(e, ERR_DATA, "too many rows (at most %d)", INT32_MAX);
-    TRY(arena_grow(l->rows_arena, &l->rows, &l->cap_rows, l->n_rows, l->n_rows + 1, sizeof *l->rows, e));
-    l->rows[l->n_rows] = (DataRow){.start = (int64_t)s->row_start,
-                                   .line = line,
-                                   .length = (int32_t)length,
-                                   .trained = trained,
-                                   .source = source,
-                                   .number = (int32_t)l->n_rows};
-    l->n_rows++;
+    if (s->n_parts == 0) s->parts[s->n_parts++] = (RowPart){.start = s->row_start};
+    for (int i = 0; i < s->n_parts; i++)
+        TRY(add_part(l, s->parts[i], i + 1 < s->n_parts ? s->parts[i + 1].start : s->n, source, line, e));
+    l->n_json++;
     return OK;
 }
 
@@ -191,11 +175,16 @@ static size_t find_member(const char *text, size_t len, const char *name) {
     return 0;
 }
 
-/* "FILE:LINE:COL", in an array "FILE:LINE:COL: element N", in front of the message: of the member the error is about, or of
- * the row. */
-static Status place_bad(const Loader *l, const Jsonl *j, Status st, Err *e) {
+/* Where in the row's text a problem is. */
+static size_t find_place(const char *text, size_t len, const Json *object, const char *member) {
+    size_t begin = object != NULL && object->offset > 0 ? (size_t)object->offset - 1 : 0;
+    if (begin >= len) return 0;
+    return member != NULL ? begin + find_member(text + begin, len - begin, member) : begin;
+}
+
+/* "FILE:LINE:COL", in an array "FILE:LINE:COL: element N", in front of the message: of byte `at` of the row. */
+static Status place_bad(const Loader *l, const Jsonl *j, size_t at, Status st, Err *e) {
     const char *text = (const char *)j->bytes.data;
-    size_t at = l->bad_field != NULL ? find_member(text, j->given, l->bad_field) : 0;
     int64_t line = j->line, column = j->array ? j->at_column : 1;
     for (size_t i = 0; i < at; i++) {
         if (text[i] == '\n') {
@@ -210,26 +199,15 @@ static Status place_bad(const Loader *l, const Jsonl *j, Status st, Err *e) {
                       (long long)j->element);
 }
 
-static bool is_blank(const JsonString *s) {
-    for (size_t i = 0; i < s->len; i++) {
-        if (strchr(" \t\r\n", s->s[i]) == NULL || s->s[i] == 0) return false;
+/* Rows that are too long are surely not meant. */
+static Status check_lengths(const Loader *l, Err *e) {
+    for (size_t i = 0; i < l->n_rows && l->check->max_tokens > 0; i++) {
+        const DataRow *r = &l->rows[i];
+        if (r->length <= l->check->max_tokens) continue;
+        FAIL(e, ERR_DATA, "%s%s%d tokens, %s is %lld", r->side != SIDE_NONE ? SIDE_NAMES[r->side] : "",
+             r->side != SIDE_NONE ? ": " : "", r->length, l->check->what, (long long)l->check->max_tokens);
     }
-    return true;
-}
-
-/* What can be trained on, but surely was not meant. */
-static Status check_meaning(Loader *l, const Json *json, Err *e) {
-    static const int TEXTS[] = {FIELD_COMPLETION, FIELD_TEXT};
-    const DataRow *r = &l->rows[l->n_rows - 1];
-    for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++) {
-        if ((l->type->fields & 1u << TEXTS[i]) == 0) continue;
-        const char *name = column(l->source, TEXTS[i]);
-        if (!is_blank(&json_get(json, name)->string)) continue;
-        l->bad_field = name;
-        FAIL(e, ERR_DATA, "field '%s' is %s", name, json_get(json, name)->string.len == 0 ? "empty" : "blank");
-    }
-    if (l->check->max_tokens <= 0 || r->length <= l->check->max_tokens) return OK;
-    FAIL(e, ERR_DATA, "%d tokens, %s is %lld", r->length, l->check->what, (long long)l->check->max_tokens);
+    return OK;
 }
 
 /* A row that lacks a field may be a row of another type. */
@@ -237,21 +215,76 @@ static void name_other_type(const Loader *l, const Json *json, Err *e) {
     const RowType *other;
     Err none;
     if (l->type == NULL || l->bad_field == NULL || json_get(json, l->bad_field) != NULL) return;
-    if (detect(l->source, json, &other, &none) != OK || other == l->type) return;
+    if (format_detect(l->source, json, &other, &none) != OK || other == l->type) return;
     err_set(e, ERR_DATA, __FILE__, __LINE__, "a row of type %s in a file of type %s (field '%s' is missing)",
             other->name, l->type->name, l->bad_field);
+}
+
+/* Everything that was found in the row beside the error, if there was one, which repeats what was found unless it is the
+ * template's own. */
+static Status tell_problems(Loader *l, const Jsonl *j, Status st, Err *e) {
+    RowSink *s = &l->sink;
+    const char *text = (const char *)j->bytes.data;
+    Err own = *e;
+    if (s->n_problems == 0 || st == ERR_OOM) return st;
+    for (size_t i = 0; i < s->n_problems; i++) {
+        const RowProblem *p = &s->problems[i];
+        err_set(e, ERR_DATA, __FILE__, __LINE__, "%s", p->text);
+        place_bad(l, j, find_place(text, j->given, p->object, p->member), ERR_DATA, e);
+        if (i + 1 == s->n_problems && !(st == ERR_DATA && s->raised))
+            return ERR_DATA; /* the last one makes the row bad */
+        TRY(l->check->report(l->check->ctx, e->message, e));
+    }
+    *e = own;
+    return st;
+}
+
+static Status note(Loader *l, Err *e, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static Status note(Loader *l, Err *e, const char *format, ...) {
+    char text[ERR_MESSAGE_BYTES];
+    va_list list;
+    if (l->check->note == NULL) return OK;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    return l->check->note(l->check->ctx, text, e);
+}
+
+/* What is worth saying of a file and is not bad. */
+static Status tell_notes(Loader *l, const Jsonl *j, Err *e) {
+    const char *path = l->source->path;
+    if (*l->found_by != NULL)
+        TRY(note(l, e, "%s: rows of type %s (detected from the fields %s)", path, l->type->name, *l->found_by));
+    if (j->bom) TRY(note(l, e, "%s: begins with a byte order mark, which is passed over", path));
+    if (j->crlf) TRY(note(l, e, "%s: lines end in CRLF, which is read like LF", path));
+    if (l->open_rows == 0) return OK;
+    return note(l, e, "%s: %lld rows end with a message of the user, which no answer follows (the first: line %lld)",
+                path, (long long)l->open_rows, (long long)l->open_line);
 }
 
 /* Reads a row and forgets it. */
 static Status check_row(Loader *l, const Jsonl *j, const Json *json, int32_t source, Err *e) {
     RowSink *s = &l->sink;
     l->bad_field = NULL;
+    s->looking = true;
+    s->raised = false;
+    s->problems = NULL;
+    s->n_problems = s->cap_problems = 0;
+    s->bad_object = NULL;
+    s->bad_member = NULL;
+    s->ends_open = false;
     Status st = add_row(l, json, source, j->line, e);
     if (st == ERR_DATA) name_other_type(l, json, e);
-    if (st == OK) st = check_meaning(l, json, e);
+    if (st == OK) st = check_lengths(l, e);
+    if (s->ends_open && l->open_rows++ == 0) l->open_line = j->line;
     s->n = s->n_labels = s->n_label_rows = s->row_start = l->n_rows = 0;
-    if (st == ERR_DATA) return place_bad(l, j, st, e);
-    return st;
+    if (st == ERR_DATA && l->bad_field != NULL) {
+        s->bad_object = json;
+        s->bad_member = l->bad_field;
+    }
+    size_t at = st == ERR_DATA ? find_place((const char *)j->bytes.data, j->given, s->bad_object, s->bad_member) : 0;
+    if (st == ERR_DATA) place_bad(l, j, at, st, e);
+    return tell_problems(l, j, st, e);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
@@ -280,7 +313,7 @@ static Status read_lines(Loader *l, Jsonl *j, int32_t source, Err *e) {
         TRY(st);
         arena_reset(l->sink.scratch, mark);
     }
-    if (l->check != NULL && l->check->rows > rows) return OK;
+    if (l->check != NULL && l->check->rows > rows) return tell_notes(l, j, e);
     if (l->n_rows == before) FAIL(e, ERR_DATA, "%s: there is no row in it", l->source->path);
     return OK;
 }
@@ -289,9 +322,10 @@ static Status read_lines(Loader *l, Jsonl *j, int32_t source, Err *e) {
 static Status read_source(Loader *l, int32_t source, int64_t *first_row, Err *e) {
     Jsonl j;
     l->type = NULL;
+    l->open_rows = 0;
     l->sink.training = &l->source->training;
     TRY(jsonl_open(l->source->path, &j, e));
-    *first_row = j.array ? (int64_t)l->n_rows : -1;
+    *first_row = j.array ? l->n_json : -1;
     Status st = read_lines(l, &j, source, e);
     jsonl_close(&j);
     return st;
@@ -310,6 +344,7 @@ void dataset_count(Dataset *d) {
     for (int64_t i = 0; i < d->n_rows; i++) {
         Ledger *g = &d->ledger[d->rows[i].source];
         g->rows++;
+        g->sides[d->rows[i].side]++;
         g->trained += d->rows[i].trained;
         g->masked += d->rows[i].length - d->rows[i].trained;
     }
@@ -362,6 +397,8 @@ static Status expand(Arena *a, const DataSource *entries, int n, DataSource **fi
     TRY(ARENA_NEW(a, total, out->paths, e));
     TRY(ARENA_NEW(a, total, out->entries, e));
     TRY(ARENA_NEW(a, total, out->types, e));
+    TRY(ARENA_NEW(a, total, out->found_by, e));
+    TRY(ARENA_NEW(a, total, out->bare, e));
     TRY(ARENA_NEW(a, total, out->left_out, e));
     TRY(ARENA_NEW(a, total, out->first_row, e));
     TRY(ARENA_NEW(a, total, out->ledger, e));
@@ -399,9 +436,15 @@ static void close_arenas(Loader *l) {
     arena_close(l->rows_arena);
 }
 
+static void begin_source(Loader *l, const DataSource *file, int i, Dataset *out) {
+    l->source = file;
+    l->found_by = &out->found_by[i];
+    l->sink.bare = &out->bare[i];
+}
+
 static Status load_sources(Arena *a, Loader *l, const DataSource *files, Dataset *out, Err *e) {
     for (int i = 0; i < out->n_sources; i++) {
-        l->source = &files[i];
+        begin_source(l, &files[i], i, out);
         TRY(read_source(l, i, &out->first_row[i], e));
         out->types[i] = l->type->name;
     }
@@ -410,7 +453,7 @@ static Status load_sources(Arena *a, Loader *l, const DataSource *files, Dataset
 
 Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const DataContext *context, Dataset *out,
                     Err *e) {
-    Loader l = {.sink = {.context = context}};
+    Loader l = {.sink = {.context = context}, .names = a};
     DataSource *files;
     CHECK(n_sources > 0, "a dataset without sources");
     *out = (Dataset){0};
@@ -436,8 +479,9 @@ Status dataset_check(const DataSource *sources, int n_sources, const DataContext
     TRY(arena_open(&work, "files", e));
     Status st = expand(work, sources, n_sources, &files, &d, e);
     if (st == OK) st = open_arenas(&l, e);
+    l.names = work;
     for (int i = 0; st == OK && i < d.n_sources; i++) {
-        l.source = &files[i];
+        begin_source(&l, &files[i], i, &d);
         st = check_source(&l, i, e);
     }
     close_arenas(&l);

@@ -136,6 +136,8 @@ static Status open_sets(Trainer *t, Dataset *held_out, const DataSource *tests, 
     for (int i = 0; i < n_tests; i++) {
         Dataset d;
         TRY(dataset_load(t->host, &tests[i], 1, dc, &d, e));
+        data_tell_types(&t->ctx->log, &d);
+        if (!t->counts.wanted) TRY(dataset_refuse_sides(&d, e));
         TRY(take_max_rows(t, "test_datasets", i, 1, &d, e));
         TRY(warn_overlap(t, &d, e));
         TRY(add_set(t, tests[i].path, &d, e));
@@ -177,10 +179,13 @@ Status trainer_data(Trainer *t, bool rows_only, Err *e) {
     if (!all_token_rows(sources, n) || !all_token_rows(tests, n_tests)) TRY(open_context(t, &dc, e));
     if (t->check != NULL) return check_files(t, sources, n, tests, n_tests, &dc, e);
     TRY(dataset_load(a, sources, n, &dc, &all, e));
+    data_tell_types(&t->ctx->log, &all);
     if (rows_only) {
         t->train = all;
         return OK;
     }
+    if (!t->counts.wanted) TRY(dataset_refuse_sides(&all, e));
+    data_warn_bare(&t->ctx->log, &all, &dc);
     TRY(take_max_rows(t, "datasets", 0, n, &all, e));
     if (t->counts.wanted) TRY(count_duplicates(&all, t->tokenizer, &t->counts, e));
     if (config_bool(c, "dedupe")) TRY(dataset_dedupe(&all, e));
