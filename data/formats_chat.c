@@ -272,6 +272,7 @@ static Status blame_raised(RowSink *s, const Talk *t, const ChatRow *row, JsonSt
 
 static Status render_failed(RowSink *s, const Talk *t, const ChatRow *row, const ChatText *text, Status st, Err *e) {
     row_blame(s, NULL, NULL);
+    e->status = st = ERR_DATA; /* a bad row, whatever is bad in it */
     if (text->bad_message >= 0) {
         const TalkOrigin *o = &t->origins[text->bad_message];
         row_blame(s, o->object, o->member);
