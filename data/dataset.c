@@ -3,7 +3,7 @@
  * Rows are collected in arenas of their own and copied at exact size into the caller's at the end, so that growing arrays
  * leave nothing behind. */
 #include "data/files.h"
-#include "data/formats.h"
+#include "data/formats_internal.h"
 #include "data/jsonl.h"
 
 #include "base/signals.h"
@@ -30,6 +30,7 @@ typedef struct Loader {
     int64_t n_json;               /* rows as the files have them: a pair is one */
     Arena *names;                 /* of what is told of a source */
     const char **found_by;        /* of the source (Dataset.found_by) */
+    int64_t *bare;                /* and Dataset.bare */
     int64_t open_rows, open_line; /* checking: rows that end with the user's message, and the first one's line */
 } Loader;
 
@@ -138,11 +139,13 @@ static Status add_row(Loader *l, const Json *json, int32_t source, int64_t line,
     s->source = l->source;
     s->row_start = s->n;
     s->n_parts = 0;
+    s->bare = false;
     TRY(l->type->add(s, values, e));
     if (s->n_parts == 0) s->parts[s->n_parts++] = (RowPart){.start = s->row_start};
     for (int i = 0; i < s->n_parts; i++)
         TRY(add_part(l, s->parts[i], i + 1 < s->n_parts ? s->parts[i + 1].start : s->n, source, line, e));
     l->n_json++;
+    *l->bare += s->bare;
     return OK;
 }
 
@@ -200,12 +203,13 @@ static Status place_bad(const Loader *l, const Jsonl *j, size_t at, Status st, E
 }
 
 /* Rows that are too long are surely not meant. */
-static Status check_lengths(const Loader *l, Err *e) {
+static Status look_lengths(Loader *l, Err *e) {
     for (size_t i = 0; i < l->n_rows && l->check->max_tokens > 0; i++) {
         const DataRow *r = &l->rows[i];
         if (r->length <= l->check->max_tokens) continue;
-        FAIL(e, ERR_DATA, "%s%s%d tokens, %s is %lld", r->side != SIDE_NONE ? SIDE_NAMES[r->side] : "",
-             r->side != SIDE_NONE ? ": " : "", r->length, l->check->what, (long long)l->check->max_tokens);
+        TRY(row_problem(&l->sink, e, NULL, NULL, "%s%s%d tokens, %s is %lld",
+                        r->side != SIDE_NONE ? SIDE_NAMES[r->side] : "", r->side != SIDE_NONE ? ": " : "", r->length,
+                        l->check->what, (long long)l->check->max_tokens));
     }
     return OK;
 }
@@ -275,7 +279,7 @@ static Status check_row(Loader *l, const Jsonl *j, const Json *json, int32_t sou
     s->ends_open = false;
     Status st = add_row(l, json, source, j->line, e);
     if (st == ERR_DATA) name_other_type(l, json, e);
-    if (st == OK) st = check_lengths(l, e);
+    if (st == OK) st = look_lengths(l, e);
     if (s->ends_open && l->open_rows++ == 0) l->open_line = j->line;
     s->n = s->n_labels = s->n_label_rows = s->row_start = l->n_rows = 0;
     if (st == ERR_DATA && l->bad_field != NULL) {
@@ -439,7 +443,7 @@ static void close_arenas(Loader *l) {
 static void begin_source(Loader *l, const DataSource *file, int i, Dataset *out) {
     l->source = file;
     l->found_by = &out->found_by[i];
-    l->sink.bare = &out->bare[i];
+    l->bare = &out->bare[i];
 }
 
 static Status load_sources(Arena *a, Loader *l, const DataSource *files, Dataset *out, Err *e) {

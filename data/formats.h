@@ -38,7 +38,6 @@ typedef struct RowSink {
     int n_parts;     /* 0: one without a side, from row_start on */
     Arena *scratch;  /* given back after each row */
     const Json *row; /* the JSON row */
-    int64_t *bare;   /* of the source (Dataset.bare) */
     /* What an error is about: as in RowProblem; both NULL: the row as a whole. */
     const Json *bad_object;
     const char *bad_member;
@@ -46,7 +45,8 @@ typedef struct RowSink {
     bool looking, raised; /* raised: the error is the template's own */
     RowProblem *problems;
     size_t n_problems, cap_problems;
-    bool ends_open; /* the last message is not one that is trained */
+    bool ends_open; /* the last message is the user's */
+    bool bare;      /* the row is texts without a special token in the prompt (Dataset.bare) */
 } RowSink;
 
 enum { FORMAT_ALTERNATIVES = 4 };

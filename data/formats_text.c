@@ -25,7 +25,7 @@ static bool has_marker(const RowSink *s, size_t from) {
 static Status add_texts(RowSink *s, const JsonString *prompt, const JsonString *completion, Err *e) {
     TRY(row_look_blank(s, FIELD_COMPLETION, completion, e));
     TRY(row_text(s, prompt, TOKENIZER_BOS, false, e));
-    *s->bare += !has_marker(s, s->row_start);
+    s->bare = !has_marker(s, s->row_start);
     TRY(row_text(s, completion, TOKENIZER_CONTINUATION, true, e));
     return row_end(s, e);
 }
