@@ -144,27 +144,30 @@ Status chat_open(Arena *a, const char *name, TokenText source, const Tokenizer *
 
 bool chat_reads_clock(const Chat *c) { return jinja_mentions(c->jinja, "strftime_now"); }
 
-static Status check_row(const ChatRow *row, Err *e) {
+static Status check_row(const ChatRow *row, int64_t *bad, Err *e) {
     const Json *m = row->messages;
     if (m == NULL || m->type != JSON_ARRAY)
         FAIL(e, ERR_DATA, "messages: got %s, expected a list of objects with role and content",
              m == NULL ? "nothing" : json_type_name(m->type));
-    for (uint32_t i = 0; i < m->n; i++)
-        if (m->list.items[i].type != JSON_OBJECT)
-            FAIL(e, ERR_DATA, "messages[%u]: got %s, expected an object with role and content", i,
-                 json_type_name(m->list.items[i].type));
+    for (uint32_t i = 0; i < m->n; i++) {
+        if (m->list.items[i].type == JSON_OBJECT) continue;
+        *bad = i;
+        FAIL(e, ERR_DATA, "messages[%u]: got %s, expected an object with role and content", i,
+             json_type_name(m->list.items[i].type));
+    }
     if (row->tools != NULL && row->tools->type != JSON_ARRAY)
         FAIL(e, ERR_DATA, "tools: got %s, expected a list", json_type_name(row->tools->type));
     return OK;
 }
 
 static Status render(const Chat *c, Arena *a, const ChatRow *row, Rendering *r, ChatText *out, Err *e) {
-    *out = (ChatText){.text = ""};
-    TRY(check_row(row, e));
+    *out = (ChatText){.text = "", .bad_message = -1};
+    TRY(check_row(row, &out->bad_message, e));
     Status st = chat_run(c, a, row, row->messages->n, row->generation_prompt, r, e);
     if (st != OK && st != ERR_OOM) out->raised = r->spans.error;
     if (st != OK) return st;
-    *out = (ChatText){.text = r->text.len > 0 ? r->text.data : "", .len = r->text.len};
+    out->text = r->text.len > 0 ? r->text.data : "";
+    out->len = r->text.len;
     return OK;
 }
 

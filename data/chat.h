@@ -31,6 +31,7 @@ typedef struct ChatRow {
     const Json *tools;    /* an array, or NULL */
     const Json *extra;    /* an object of further variables, which win over all others, or NULL */
     bool generation_prompt;
+    uint32_t untrained; /* messages at the front of which nothing is trained, whatever else is said */
 } ChatRow;
 
 typedef struct ChatText {
@@ -38,11 +39,15 @@ typedef struct ChatText {
     size_t len;
     TextRange *trained; /* ascending, disjoint */
     size_t n_trained;
-    JsonString raised; /* after a failure of the template: its whole message, else s NULL */
+    JsonString raised;   /* after a failure of the template: its whole message, else s NULL */
+    int64_t bad_message; /* after another failure: the message it is about, -1: none in particular */
 } ChatText;
 
 /* "turn", "all", "last", "none"; false: none of these. */
 bool chat_eos_find(const char *name, ChatEos *out);
+
+/* Whether messages of this role are trained where they do not say so themselves. */
+bool chat_role_trained(const ChatTraining *training, JsonString role);
 
 /* Parses the template; `name` is where it is from, for messages. now: seconds since 1970 (UTC), what the template sees as the
  * time. The tokenizer is borrowed. ERR_FORMAT: a template that is none. */

@@ -22,6 +22,7 @@ typedef struct Masker {
     Turn *turns; /* by message */
     TextRange *ranges;
     size_t n_ranges, cap_ranges;
+    uint32_t at; /* the message that is looked at */
 } Masker;
 
 static const ChatLeaf *leaf_of(const Rendering *r, const Json *node) {
@@ -64,21 +65,38 @@ static bool role_listed(const char *roles, JsonString role) {
     return false;
 }
 
-/* "train" of the message itself wins over its role. */
+/* OpenAI's "weight" of a message: 0 turns its training off, 1 changes nothing. */
+static Status check_weight(const Masker *k, uint32_t i, const Json *m, bool *off, Err *e) {
+    const Json *weight = json_get(m, "weight");
+    double value = 1.0;
+    *off = json_number(weight, &value) && value == 0.0;
+    if (weight == NULL || weight->type == JSON_NULL || k->training->lenient) return OK;
+    if (json_number(weight, &value) && (value == 0.0 || value == 1.0)) return OK;
+    FAIL(e, ERR_DATA, "messages[%u].weight: expected 0 (not trained) or 1; weights between are not in this version", i);
+}
+
+bool chat_role_trained(const ChatTraining *training, JsonString role) {
+    return role_listed(training->roles != NULL ? training->roles : "assistant", role);
+}
+
+/* "train" of the message itself wins over its role, as weight 0 does. */
 static Status is_trained(const Masker *k, uint32_t i, bool *trained, Err *e) {
     const Json *m = &k->row->messages->list.items[i], *own = json_get(m, "train"), *role = json_get(m, "role");
+    bool off;
+    *trained = false;
+    if (i < k->row->untrained) return OK;
+    TRY(check_weight(k, i, m, &off, e));
     if (own != NULL && own->type != JSON_NULL) {
         *trained = own->type == JSON_BOOL && own->boolean;
         if (own->type != JSON_BOOL && !k->training->lenient)
             FAIL(e, ERR_DATA, "messages[%u].train: got %s, expected true or false", i, json_type_name(own->type));
         return OK;
     }
-    *trained = false;
     if ((role == NULL || role->type != JSON_STRING) && k->training->lenient) return OK;
     if (role == NULL || role->type != JSON_STRING)
         FAIL(e, ERR_DATA, "messages[%u].role: got %s, expected text such as \"user\" or \"assistant\"", i,
              role == NULL ? "nothing" : json_type_name(role->type));
-    *trained = role_listed(k->training->roles != NULL ? k->training->roles : "assistant", role->string);
+    *trained = !off && chat_role_trained(k->training, role->string);
     return OK;
 }
 
@@ -218,6 +236,7 @@ static Status mask_messages(Masker *k, Err *e) {
     uint32_t n = k->row->messages->n, last = n;
     char names[200];
     for (uint32_t i = 0; i < n; i++) {
+        k->at = i;
         TRY(is_trained(k, i, &k->turns[i].trained, e));
         if (k->turns[i].trained) last = i;
     }
@@ -225,7 +244,8 @@ static Status mask_messages(Masker *k, Err *e) {
         TextRange own, end;
         ChatEos eos = k->training->eos;
         bool trained = k->turns[i].trained;
-        if (!trained && eos != CHAT_EOS_ALL) continue;
+        k->at = i;
+        if (!trained && (eos != CHAT_EOS_ALL || i < k->row->untrained)) continue;
         if (trained && !k->training->lenient) TRY(check_written(k, i, e));
         if (!trained && !k->turns[i].seen) continue;
         TRY(locate(k, i, &own, &end, e));
@@ -266,10 +286,13 @@ Status chat_mask(const Chat *c, Arena *a, const ChatRow *row, const ChatTraining
     Masker k = {.chat = c, .arena = a, .row = row, .training = training, .r = r};
     TRY(ARENA_NEW(a, row->messages->n, k.turns, e));
     find_turns(&k);
-    if (training->inputs)
+    if (training->inputs) {
         TRY(add_range(&k, (TextRange){0, r->text.len}, e));
-    else
-        TRY(mask_messages(&k, e));
+    } else {
+        Status st = mask_messages(&k, e);
+        if (st != OK) out->bad_message = k.at;
+        if (st != OK) return st;
+    }
     merge_ranges(&k);
     out->trained = k.ranges;
     out->n_trained = k.n_ranges;

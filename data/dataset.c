@@ -17,6 +17,7 @@ void dataset_count(Dataset *d) {
     for (int64_t i = 0; i < d->n_rows; i++) {
         Ledger *g = &d->ledger[d->rows[i].source];
         g->rows++;
+        g->sides[d->rows[i].side]++;
         g->trained += d->rows[i].trained;
         g->masked += d->rows[i].length - d->rows[i].trained;
     }
@@ -41,6 +42,8 @@ static Status expand(Arena *a, const DataSource *entries, int n, DataSource **fi
     TRY(ARENA_NEW(a, total, out->paths, e));
     TRY(ARENA_NEW(a, total, out->entries, e));
     TRY(ARENA_NEW(a, total, out->types, e));
+    TRY(ARENA_NEW(a, total, out->found_by, e));
+    TRY(ARENA_NEW(a, total, out->bare, e));
     TRY(ARENA_NEW(a, total, out->left_out, e));
     TRY(ARENA_NEW(a, total, out->first_row, e));
     TRY(ARENA_NEW(a, total, out->ledger, e));
@@ -97,10 +100,13 @@ static Status load_files(Arena *a, const DataSource *files, const DataContext *c
                          Err *e) {
     Loader l;
     const char *folder = context->prepared != NULL && context->prepared->write ? context->prepared->path : NULL;
-    Status st = loader_open(&l, context, folder, NULL, e);
+    Status st = loader_open(&l, context, a, folder, NULL, e);
     for (int i = 0; st == OK && i < out->n_sources; i++) {
         st = loader_read(&l, &files[i], i, &out->first_row[i], e);
-        if (st == OK) out->types[i] = l.type->name;
+        if (st != OK) break;
+        out->types[i] = l.type->name;
+        out->found_by[i] = l.found_by;
+        out->bare[i] = l.bare;
     }
     if (st == OK) st = take_loaded(a, &l, maps, out, e);
     loader_close(&l);
@@ -160,7 +166,7 @@ Status dataset_check(const DataSource *sources, int n_sources, const DataContext
     TRY(arena_open(&work, "files", e));
     Status st = expand(work, sources, n_sources, &files, &d, e);
     if (st == OK) {
-        st = loader_open(&l, context, NULL, check, e);
+        st = loader_open(&l, context, work, NULL, check, e);
         for (int i = 0; st == OK && i < d.n_sources; i++) {
             int64_t first_row;
             st = loader_read(&l, &files[i], i, &first_row, e);

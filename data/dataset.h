@@ -25,7 +25,15 @@
     X(MESSAGES, "messages")                                                                                            \
     X(CONVERSATIONS, "conversations")                                                                                  \
     X(TOOLS, "tools")                                                                                                  \
-    X(SYSTEM, "system")
+    X(SYSTEM, "system")                                                                                                \
+    X(INSTRUCTION, "instruction")                                                                                      \
+    X(INPUT, "input")                                                                                                  \
+    X(OUTPUT, "output")                                                                                                \
+    X(HISTORY, "history")                                                                                              \
+    X(SEGMENTS, "segments")                                                                                            \
+    X(CHOSEN, "chosen")                                                                                                \
+    X(REJECTED, "rejected")                                                                                            \
+    X(LABEL, "label")
 typedef enum Field {
 #define X(id, name) FIELD_##id,
     FIELD_LIST(X)
@@ -57,7 +65,15 @@ typedef struct DataContext {
     /* Told after each block of rows: how much of the file was read, 0 to 1; may be NULL. */
     void (*progress)(void *ctx, const char *path, double done);
     void *ctx;
+    bool chat_unreadable;  /* chat is NULL although the base has a template */
+    const char *chat_from; /* the file that the template is from, for messages; NULL: no template */
 } DataContext;
+
+/* What a row of preference data is: one answer of a pair, or an answer alone with a verdict. Rows with a side are for an objective
+ * that compares; the plain loss must not be taken over them. */
+typedef enum RowSide { SIDE_NONE, SIDE_CHOSEN, SIDE_REJECTED, SIDE_DESIRABLE, SIDE_UNDESIRABLE, SIDE_COUNT } RowSide;
+/* "chosen", "rejected", ...; NULL for SIDE_NONE. */
+extern const char *const SIDE_NAMES[SIDE_COUNT];
 
 typedef struct DataRow {
     int64_t start;   /* into ids and trained */
@@ -65,7 +81,8 @@ typedef struct DataRow {
     int32_t length;  /* tokens */
     int32_t trained; /* trained tokens */
     int32_t source;
-    int32_t number; /* of the row over all sources, in file order, from 0 */
+    int32_t number; /* of the row over all sources, in file order, from 0; both rows of a pair have the same */
+    uint8_t side;   /* RowSide; a pair is its chosen row with its rejected one behind */
 } DataRow;
 
 /* A row with at least one label that is not its own id. Other rows have none of these: their labels are their ids. */
@@ -79,6 +96,7 @@ typedef struct LabelRow {
 typedef struct Ledger {
     int64_t rows, rows_dropped, rows_cut, duplicates; /* left out for their length, cut, left out as duplicates */
     int64_t read, trained, masked, dropped;
+    int64_t sides[SIDE_COUNT]; /* rows by side */
 } Ledger;
 
 typedef struct Dataset {
@@ -94,6 +112,10 @@ typedef struct Dataset {
     int *entries;       /* by source: the entry it belongs to, from 0 */
     const char **types; /* by source: the row type used */
     const char *
+        *found_by; /* by source: "instruction, output": the columns that told its type; NULL: the type was given */
+    int64_t *
+        bare; /* by source: rows that are a prompt and a completion as texts, without any special token in the prompt */
+    const char *
         *left_out;      /* by source: "FOLDER: NAME, NAME" that are no data, at the first file of a folder; NULL else */
     int64_t *first_row; /* by source: `number` of its first row where the file is an array, else -1; NULL: no arrays */
     Ledger *ledger;     /* by source; of the rows of this (sub)set */
@@ -106,15 +128,18 @@ Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const Da
                     Err *e);
 
 /* Reads all files as dataset_load does, keeps nothing, and tells of every bad row instead of stopping at the first: what
- * dataset_load refuses, rows of another type than their file's first, trained text that is empty or blank, and, where max_tokens
- * is above 0, rows of more tokens (`what` names the limit). Memory is that of the longest row. */
+ * dataset_load refuses, rows of another type than their file's first, trained text that is empty or blank, what is surely not meant
+ * in a chat (formats.h), and, where max_tokens is above 0, rows of more tokens (`what` names the limit). Memory is that of the
+ * longest row. */
 typedef struct DataCheck {
     int64_t max_tokens;
     const char *what;
     /* A bad row: "FILE:LINE:COL: reason"; a file that cannot be read further: "FILE: reason". */
     Status (*report)(void *ctx, const char *message, Err *e);
+    /* What is worth saying of a file, once each, and is not bad; may be NULL. */
+    Status (*note)(void *ctx, const char *message, Err *e);
     void *ctx;
-    int64_t rows, bad, files; /* counted up by dataset_check */
+    int64_t rows, bad, files; /* counted up by dataset_check; a row is bad once, however much is told of it */
 } DataCheck;
 Status dataset_check(const DataSource *sources, int n_sources, const DataContext *context, DataCheck *check, Err *e);
 
@@ -129,6 +154,12 @@ Status dataset_split(Arena *a, const Dataset *all, double size, uint64_t seed, D
  * "the model's context"). Dropping every row is an error. */
 Status dataset_limit(Dataset *d, int64_t max_tokens, ExcessStrategy strategy, const char *what, Err *e);
 
+/* Whether row i is the second one of a pair whose first one stands before it. */
+bool dataset_goes_on(const Dataset *d, int64_t i);
+/* The first row with a side, or NULL. */
+const DataRow *dataset_sided(const Dataset *d);
+/* Refuses data with sides, for what takes the plain loss: ERR_DATA names the row's file and type. */
+Status dataset_refuse_sides(const Dataset *d, Err *e);
 /* Where a row is: "FILE:LINE", in an array "FILE:LINE: element N". Long paths are cut. */
 const char *dataset_place(const Dataset *d, const DataRow *r, char *text, size_t size);
 /* Its number in its array, from 1; 0 in JSONL. */
@@ -148,7 +179,7 @@ Status dataset_hash(Arena *scratch, const Dataset *d, Hash128 *out, Err *e);
 Status dataset_print_ledger(const Dataset *d, Buf *out, Err *e);
 /* "raise", "drop", "truncate" (a config value, already checked: CHECK). */
 ExcessStrategy excess_strategy(const char *name);
-/* "prompt_completion, text, ...": all row types. */
-const char *format_names(void);
+/* "prompt_completion, text, ...": all row types, in text. */
+const char *format_names(char *text, size_t size);
 
 #endif

@@ -7,8 +7,15 @@
 #define LORAC_DATA_DATASET_INTERNAL_H
 
 #include "base/spool.h"
-#include "data/formats.h"
+#include "data/formats_internal.h"
 #include "data/jsonl.h"
+
+/* Ids [start, start + n) of a sink. */
+typedef struct BlockPart {
+    size_t start, n;
+    int32_t trained;
+    uint8_t side;
+} BlockPart;
 
 /* A row of a block: its text, and what became of it. */
 typedef struct BlockRow {
@@ -18,11 +25,11 @@ typedef struct BlockRow {
     Status st;
     Err err;
     const char *bad_field; /* the field that a message is about, or NULL */
-    int thread;            /* whose sink has its ids ... */
-    size_t start, n;       /* ... where, how many */
-    size_t label_row;      /* of the sink, if has_labels */
-    bool has_labels;
-    int32_t trained;
+    int thread;            /* whose sink has its ids */
+    BlockPart parts[ROW_PARTS_MAX];
+    int n_parts;
+    size_t label_row; /* of the sink, if has_labels */
+    bool has_labels, bare;
 } BlockRow;
 
 typedef struct Loader {
@@ -41,8 +48,12 @@ typedef struct Loader {
     size_t n_rows, cap_rows;
     LabelRow *label_rows;
     size_t n_label_rows, cap_label_rows;
-    int64_t n_ids, n_labels;
-    DataCheck *check; /* NULL: rows are kept, and the first bad one ends it */
+    int64_t n_ids, n_labels, n_json; /* n_json: rows as the files have them; a pair is one */
+    Arena *names;                    /* of found_by */
+    const char *found_by;            /* of the source (Dataset.found_by) */
+    int64_t bare;                    /* and Dataset.bare */
+    int64_t open_rows, open_line;    /* checking: rows that end with the user's message, and the first one's line */
+    DataCheck *check;                /* NULL: rows are kept, and the first bad one ends it */
 } Loader;
 
 /* What a Dataset's arrays lie in: spools' mappings, or a prepared file. */
@@ -55,19 +66,20 @@ typedef struct DataMaps {
 Status dataset_room(Arena *a, int64_t n_rows, int64_t n_label_rows, Dataset *out, Err *e);
 
 /* folder: of the spools (NULL: TMPDIR); check: no spools. loader_close also after a failure. */
-Status loader_open(Loader *l, const DataContext *context, const char *folder, DataCheck *check, Err *e);
+Status loader_open(Loader *l, const DataContext *context, Arena *names, const char *folder, DataCheck *check, Err *e);
 void loader_close(Loader *l);
 /* Reads a file. *first_row: see Dataset. */
 Status loader_read(Loader *l, const DataSource *file, int32_t source, int64_t *first_row, Err *e);
 
 /* Turns the row into ids at the end of the sink; chooses the source's type first where there is none. Errors have no place. */
 Status row_add(Loader *l, RowSink *sink, BlockRow *row, const Json *json, Err *e);
-/* The type that the row's fields show; an error where none or several do. */
-Status row_detect(const DataSource *s, const Json *row, const RowType **out, Err *e);
-/* The column of a field. */
-const char *row_column(const DataSource *s, int field);
 
-/* While checking: what is wrong with a row that row_add took or refused with st, with its place in front. */
-Status row_check(const Loader *l, BlockRow *row, const Json *json, Status st, Err *e);
+/* While checking: row_add, and then everything that is wrong with the row, with its place in front: told but for the last thing,
+ * which is the error. The sink is as before. */
+Status row_check(Loader *l, RowSink *sink, BlockRow *row, const Json *json, Err *e);
+/* The message of *e, told as a bad row's. */
+Status check_tell(const Loader *l, Err *e);
+/* What is worth saying of the source, which has been read, and is not bad. */
+Status check_notes(const Loader *l, const Jsonl *j, Err *e);
 
 #endif

@@ -12,7 +12,7 @@
 
 enum { PLACE_BYTES = 1024 };
 
-/* Equal rows as one group: members (n) lists the rows of group g at begin[g] .. begin[g+1], groups by their first row. */
+/* Equal rows, and both rows of a pair, as one group: members (n) lists the rows of group g at begin[g] .. begin[g+1], groups by their first row. */
 typedef struct Groups {
     int32_t *begin, *members, *order;
     int64_t n;
@@ -30,7 +30,10 @@ static Status group_rows(Arena *work, const Dataset *d, Groups *g, Err *e) {
     TRY(ARENA_NEW(work, n - copies, at, e));
     TRY(ARENA_NEW(work, n, g->members, e));
     for (int64_t i = 0; i < n; i++) {
-        group[i] = first[i] == i ? (int32_t)g->n++ : group[first[i]];
+        if (dataset_goes_on(d, i))
+            group[i] = group[i - 1];
+        else
+            group[i] = first[i] == i ? (int32_t)g->n++ : group[first[i]];
         g->begin[group[i] + 1]++;
     }
     for (int64_t k = 0; k < g->n; k++) {
@@ -42,14 +45,27 @@ static Status group_rows(Arena *work, const Dataset *d, Groups *g, Err *e) {
     return OK;
 }
 
+/* Rows as val_set_size counts them: a pair is one. */
+static int64_t count_units(const Dataset *d) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < d->n_rows; i++) n += !dataset_goes_on(d, i);
+    return n;
+}
+
+static int64_t units_of(const Dataset *d, const Groups *g, int32_t group) {
+    int64_t n = 0;
+    for (int32_t k = g->begin[group]; k < g->begin[group + 1]; k++) n += !dataset_goes_on(d, g->members[k]);
+    return n;
+}
+
 /* Marks at most `most` rows, whole groups: those of a Fisher-Yates shuffle that runs from the front, but for groups that do
  * not fit any more. Gives how many rows were marked. */
-static int64_t mark_rows(Groups *g, uint8_t *marked, int64_t most, uint64_t seed) {
+static int64_t mark_rows(const Dataset *d, Groups *g, uint8_t *marked, int64_t most, uint64_t seed) {
     uint64_t key = rng_mix(rng_mix(seed, RNG_SHUFFLE), SPLIT_EPOCH);
     int64_t n = 0;
     for (int64_t i = 0; i < g->n && n < most; i++) {
         int32_t group = rng_shuffle_step(g->order, g->n, i, key);
-        int64_t rows = g->begin[group + 1] - g->begin[group];
+        int64_t rows = units_of(d, g, group);
         if (n + rows > most) continue;
         for (int32_t k = g->begin[group]; k < g->begin[group + 1]; k++) marked[g->members[k]] = 1;
         n += rows;
@@ -58,8 +74,9 @@ static int64_t mark_rows(Groups *g, uint8_t *marked, int64_t most, uint64_t seed
 }
 
 /* The rows of `all` whose mark is `want`, with a ledger of their own; what was dropped before is in that of the unmarked. */
-static Status subset(Arena *a, const Dataset *all, const uint8_t *marked, uint8_t want, int64_t n, Dataset *out,
-                     Err *e) {
+static Status subset(Arena *a, const Dataset *all, const uint8_t *marked, uint8_t want, Dataset *out, Err *e) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < all->n_rows; i++) n += marked[i] == want;
     *out = *all;
     out->n_rows = 0;
     TRY(ARENA_NEW(a, n, out->rows, e));
@@ -78,26 +95,50 @@ static Status split(Arena *a, Arena *work, const Dataset *all, int64_t most, uin
     uint8_t *marked;
     TRY(ARENA_NEW(work, all->n_rows, marked, e));
     if (most > 0) TRY(group_rows(work, all, &groups, e));
-    int64_t n = mark_rows(&groups, marked, most, seed);
+    int64_t n = mark_rows(all, &groups, marked, most, seed);
     if (n == 0 && most > 0)
         FAIL(
             e, ERR_CONFIG,
             "val_set_size: no %lld rows can be held out: every row has more duplicates than that, which stay together; set "
             "dedupe: true",
             (long long)most);
-    TRY(subset(a, all, marked, 0, all->n_rows - n, train, e));
-    return subset(a, all, marked, 1, n, val, e);
+    TRY(subset(a, all, marked, 0, train, e));
+    return subset(a, all, marked, 1, val, e);
 }
 
 Status dataset_split(Arena *a, const Dataset *all, double size, uint64_t seed, Dataset *train, Dataset *val, Err *e) {
     Arena *work;
-    double held = size < 1.0 ? ceil(size * (double)all->n_rows) : size;
-    if (held >= (double)all->n_rows)
-        FAIL(e, ERR_CONFIG, "val_set_size: %g leaves no row to train on, of %lld", size, (long long)all->n_rows);
+    int64_t rows = count_units(all);
+    double held = size < 1.0 ? ceil(size * (double)rows) : size;
+    if (held >= (double)rows)
+        FAIL(e, ERR_CONFIG, "val_set_size: %g leaves no row to train on, of %lld", size, (long long)rows);
     TRY(arena_open(&work, "split", e));
     Status st = split(a, work, all, (int64_t)held, seed, train, val, e);
     arena_close(work);
     return st;
+}
+
+bool dataset_goes_on(const Dataset *d, int64_t i) {
+    return i > 0 && d->rows[i].side == SIDE_REJECTED && d->rows[i - 1].side == SIDE_CHOSEN &&
+           d->rows[i].number == d->rows[i - 1].number;
+}
+
+const DataRow *dataset_sided(const Dataset *d) {
+    for (int64_t i = 0; i < d->n_rows; i++) {
+        if (d->rows[i].side != SIDE_NONE) return &d->rows[i];
+    }
+    return NULL;
+}
+
+Status dataset_refuse_sides(const Dataset *d, Err *e) {
+    const DataRow *r = dataset_sided(d);
+    if (r == NULL) return OK;
+    FAIL(
+        e, ERR_DATA,
+        "%s: rows of type %s; preference training is not in this version. To train on the %s answers alone, or measure them, "
+        "give type: prompt_completion%s",
+        d->paths[r->source], d->types[r->source], r->side <= SIDE_REJECTED ? "chosen" : "good",
+        r->side <= SIDE_REJECTED ? " and field_completion: chosen" : " and leave out the rows with label false");
 }
 
 int64_t dataset_element(const Dataset *d, const DataRow *r) {
@@ -239,18 +280,36 @@ Status dataset_hash(Arena *scratch, const Dataset *d, Hash128 *out, Err *e) {
         hasher_add(h, ids, (size_t)r->length * sizeof *ids);
         hasher_add(h, d->trained + r->start, (size_t)r->length);
         if (labels != ids) hasher_add(h, labels, (size_t)r->length * sizeof *labels);
+        if (r->side != SIDE_NONE) hasher_add(h, &r->side, sizeof r->side);
     }
     *out = hasher_value(h);
     arena_reset(scratch, mark);
     return OK;
 }
 
+const char *const SIDE_NAMES[SIDE_COUNT] = {[SIDE_CHOSEN] = "chosen",
+                                            [SIDE_REJECTED] = "rejected",
+                                            [SIDE_DESIRABLE] = "desirable",
+                                            [SIDE_UNDESIRABLE] = "undesirable"};
+
+/* " (3 chosen, 3 rejected)" */
+static Status print_sides(const Ledger *g, Buf *out, Err *e) {
+    const char *before = " (";
+    for (int i = SIDE_NONE + 1; i < SIDE_COUNT; i++) {
+        if (g->sides[i] == 0) continue;
+        TRY(buf_printf(out, e, "%s%lld %s", before, (long long)g->sides[i], SIDE_NAMES[i]));
+        before = ", ";
+    }
+    return *before == ',' ? buf_putc(out, ')', e) : OK;
+}
+
 Status dataset_print_ledger(const Dataset *d, Buf *out, Err *e) {
     for (int s = 0; s < d->n_sources; s++) {
         const Ledger *g = &d->ledger[s];
-        TRY(buf_printf(out, e, "%s (%s): %lld rows, %lld tokens read = %lld trained + %lld masked + %lld dropped",
-                       d->paths[s], d->types[s], (long long)g->rows, (long long)g->read, (long long)g->trained,
-                       (long long)g->masked, (long long)g->dropped));
+        TRY(buf_printf(out, e, "%s (%s): %lld rows", d->paths[s], d->types[s], (long long)g->rows));
+        TRY(print_sides(g, out, e));
+        TRY(buf_printf(out, e, ", %lld tokens read = %lld trained + %lld masked + %lld dropped", (long long)g->read,
+                       (long long)g->trained, (long long)g->masked, (long long)g->dropped));
         if (g->rows_dropped > 0) TRY(buf_printf(out, e, ", %lld rows left out", (long long)g->rows_dropped));
         if (g->duplicates > 0) TRY(buf_printf(out, e, ", %lld duplicates left out", (long long)g->duplicates));
         if (g->rows_cut > 0) TRY(buf_printf(out, e, ", %lld rows cut", (long long)g->rows_cut));

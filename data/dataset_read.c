@@ -28,8 +28,9 @@ static void close_sink(RowSink *s) {
     arena_close(s->scratch);
 }
 
-Status loader_open(Loader *l, const DataContext *context, const char *folder, DataCheck *check, Err *e) {
+Status loader_open(Loader *l, const DataContext *context, Arena *names, const char *folder, DataCheck *check, Err *e) {
     *l = (Loader){.context = context, .ids = SPOOL_CLOSED, .trained = SPOOL_CLOSED, .labels = SPOOL_CLOSED};
+    l->names = names;
     l->check = check;
     TRY(arena_open(&l->work, "reading", e));
     TRY(arena_open(&l->block_arena, "rows read", e));
@@ -66,8 +67,8 @@ static Status parse_and_add(Loader *l, RowSink *s, BlockRow *row, Err *e) {
         return ERR_DATA;
     }
     TRY(st);
+    if (l->check != NULL) return row_check(l, s, row, json, e);
     st = row_add(l, s, row, json, e);
-    if (l->check != NULL) return row_check(l, row, json, st, e);
     if (st == OK || st == ERR_CONFIG) return st; /* that names its place in the config */
     if (row->element == 0) return err_prefix(e, st, "%s:%lld", l->source->path, (long long)row->line);
     return err_prefix(e, st, "%s:%lld: element %lld", l->source->path, (long long)row->line, (long long)row->element);
@@ -81,8 +82,6 @@ static void take_row(void *ctx, int64_t i, int thread) {
     ArenaMark mark = arena_mark(s->scratch);
     size_t n = s->n, n_labels = s->n_labels, n_label_rows = s->n_label_rows;
     row->thread = thread;
-    row->bad_field = NULL;
-    s->training = &l->source->training;
     row->st = parse_and_add(l, s, row, &row->err);
     if (row->st != OK || l->check != NULL) {
         s->n = n;
@@ -107,37 +106,37 @@ static void take_block(Loader *l) {
 
 /* ---- the rows of a block in order -------------------------------------------------------------------------------- */
 
-/* The message of *e, told. */
-static Status tell_bad(const Loader *l, Err *e) {
-    char message[ERR_MESSAGE_BYTES];
-    snprintf(message, sizeof message, "%s", e->message);
-    l->check->bad++;
-    return l->check->report(l->check->ctx, message, e);
-}
-
+/* Labels are a row's without sides. */
 static Status keep_labels(Loader *l, const RowSink *s, const BlockRow *row, Err *e) {
-    size_t n = l->n_label_rows;
+    size_t n = l->n_label_rows, n_labels = row->parts[0].n;
     TRY(arena_grow(l->label_rows_arena, &l->label_rows, &l->cap_label_rows, n, n + 1, sizeof *l->label_rows, e));
     l->label_rows[l->n_label_rows++] = (LabelRow){.start = l->n_ids, .at = l->n_labels};
-    l->n_labels += (int64_t)row->n;
-    return spool_add(&l->labels, s->labels + s->label_rows[row->label_row].at, row->n * sizeof *s->labels, e);
+    l->n_labels += (int64_t)n_labels;
+    return spool_add(&l->labels, s->labels + s->label_rows[row->label_row].at, n_labels * sizeof *s->labels, e);
 }
 
-static Status keep_row(Loader *l, const BlockRow *row, int32_t source, Err *e) {
+static Status keep_part(Loader *l, const BlockRow *row, const BlockPart *p, int32_t source, Err *e) {
     const RowSink *s = &l->sinks[row->thread];
     if (l->n_rows >= INT32_MAX) FAIL(e, ERR_DATA, "too many rows (at most %d)", INT32_MAX);
     TRY(arena_grow(l->rows_arena, &l->rows, &l->cap_rows, l->n_rows, l->n_rows + 1, sizeof *l->rows, e));
-    l->rows[l->n_rows] = (DataRow){.start = l->n_ids,
-                                   .line = row->line,
-                                   .length = (int32_t)row->n,
-                                   .trained = row->trained,
-                                   .source = source,
-                                   .number = (int32_t)l->n_rows};
-    l->n_rows++;
-    if (row->has_labels) TRY(keep_labels(l, s, row, e));
-    l->n_ids += (int64_t)row->n;
-    TRY(spool_add(&l->ids, s->ids + row->start, row->n * sizeof *s->ids, e));
-    return spool_add(&l->trained, s->trained + row->start, row->n, e);
+    l->rows[l->n_rows++] = (DataRow){.start = l->n_ids,
+                                     .line = row->line,
+                                     .length = (int32_t)p->n,
+                                     .trained = p->trained,
+                                     .source = source,
+                                     .number = (int32_t)l->n_json,
+                                     .side = p->side};
+    l->n_ids += (int64_t)p->n;
+    TRY(spool_add(&l->ids, s->ids + p->start, p->n * sizeof *s->ids, e));
+    return spool_add(&l->trained, s->trained + p->start, p->n, e);
+}
+
+static Status keep_row(Loader *l, const BlockRow *row, int32_t source, Err *e) {
+    if (row->has_labels) TRY(keep_labels(l, &l->sinks[row->thread], row, e));
+    for (int i = 0; i < row->n_parts; i++) TRY(keep_part(l, row, &row->parts[i], source, e));
+    l->n_json++;
+    l->bare += row->bare;
+    return OK;
 }
 
 static Status deliver(Loader *l, int32_t source, Err *e) {
@@ -145,7 +144,7 @@ static Status deliver(Loader *l, int32_t source, Err *e) {
         BlockRow *row = &l->block[i];
         if (l->check != NULL) l->check->rows++;
         if (l->check != NULL && row->st == ERR_DATA) {
-            TRY(tell_bad(l, &row->err));
+            TRY(check_tell(l, &row->err));
             continue;
         }
         if (row->st != OK && e != NULL) *e = row->err;
@@ -162,7 +161,8 @@ static Status deliver(Loader *l, int32_t source, Err *e) {
 static Status fill_block(Loader *l, Jsonl *j, Err *e) {
     size_t bytes = 0;
     l->n_block = 0;
-    while (l->n_block < BLOCK_ROWS && bytes < BLOCK_BYTES && !j->done) {
+    size_t most = l->check != NULL ? 1 : BLOCK_ROWS; /* what is bad is told in order */
+    while (l->n_block < most && bytes < BLOCK_BYTES && !j->done) {
         const char *text;
         char *copy;
         size_t len;
@@ -190,7 +190,7 @@ static Status read_block(Loader *l, Jsonl *j, int32_t source, Err *e) {
     TRY(deliver(l, source, e));
     if (st == ERR_DATA && l->check != NULL) {
         l->check->rows++;
-        st = tell_bad(l, &later);
+        st = check_tell(l, &later);
     }
     if (st != OK && e != NULL) *e = later;
     arena_reset(l->block_arena, mark);
@@ -202,7 +202,8 @@ static Status read_rows(Loader *l, Jsonl *j, int32_t source, Err *e) {
     size_t before = l->n_rows;
     int64_t checked = l->check != NULL ? l->check->rows : 0;
     while (!j->done) TRY(read_block(l, j, source, e));
-    if (l->check != NULL ? l->check->rows > checked : l->n_rows > before) return OK;
+    if (l->check != NULL && l->check->rows > checked) return check_notes(l, j, e);
+    if (l->n_rows > before) return OK;
     FAIL(e, ERR_DATA, "%s: there is no row in it", l->source->path);
 }
 
@@ -211,13 +212,15 @@ Status loader_read(Loader *l, const DataSource *file, int32_t source, int64_t *f
     Jsonl j;
     l->source = file;
     l->type = NULL;
+    l->found_by = NULL;
+    l->bare = l->open_rows = 0;
     if (l->check != NULL) l->check->files++;
     Status st = jsonl_open(file->path, &j, e);
     if (st == OK) {
-        *first_row = j.array ? (int64_t)l->n_rows : -1;
+        *first_row = j.array ? l->n_json : -1;
         st = read_rows(l, &j, source, e);
         jsonl_close(&j);
     }
-    if (st == ERR_DATA && l->check != NULL) return tell_bad(l, e);
+    if (st == ERR_DATA && l->check != NULL) return check_tell(l, e);
     return st;
 }

@@ -35,27 +35,46 @@ static void sort_keys(Key *keys, int64_t n) {
 
 /* ---- exact ------------------------------------------------------------------------------------------------------- */
 
+/* The other row of a pair, or NULL. */
+static const DataRow *other_of(const Dataset *d, int64_t i) {
+    if (dataset_goes_on(d, i)) return &d->rows[i - 1];
+    return i + 1 < d->n_rows && dataset_goes_on(d, i + 1) ? &d->rows[i + 1] : NULL;
+}
+
+static void add_content(Hasher *h, const Dataset *d, const DataRow *r) {
+    hasher_add(h, d->ids + r->start, (size_t)r->length * sizeof *d->ids);
+    hasher_add(h, d->trained + r->start, (size_t)r->length);
+    if (dataset_free_labels(d, r) > 0) hasher_add(h, dataset_labels(d, r), (size_t)r->length * sizeof *d->ids);
+    if (r->side != SIDE_NONE) hasher_add(h, &r->side, sizeof r->side);
+}
+
 static Status exact_keys(Arena *a, const Dataset *d, Key **out, Err *e) {
     Hasher *h;
     TRY(hasher_open(a, &h, e));
     TRY(ARENA_NEW(a, d->n_rows, *out, e));
     for (int64_t i = 0; i < d->n_rows; i++) {
-        const DataRow *r = &d->rows[i];
+        const DataRow *other = other_of(d, i);
         hasher_reset(h);
-        hasher_add(h, d->ids + r->start, (size_t)r->length * sizeof *d->ids);
-        hasher_add(h, d->trained + r->start, (size_t)r->length);
-        if (dataset_free_labels(d, r) > 0) hasher_add(h, dataset_labels(d, r), (size_t)r->length * sizeof *d->ids);
+        add_content(h, d, &d->rows[i]);
+        if (other != NULL) add_content(h, d, other);
         (*out)[i] = (Key){.hash = hasher_value(h), .row = (int32_t)i};
     }
     sort_keys(*out, d->n_rows);
     return OK;
 }
 
-static bool same_rows(const Dataset *da, const DataRow *a, const Dataset *db, const DataRow *b) {
+static bool same_content(const Dataset *da, const DataRow *a, const Dataset *db, const DataRow *b) {
     size_t n = (size_t)a->length, bytes = n * sizeof *da->ids;
-    return a->length == b->length && memcmp(da->ids + a->start, db->ids + b->start, bytes) == 0 &&
+    return a->length == b->length && a->side == b->side && memcmp(da->ids + a->start, db->ids + b->start, bytes) == 0 &&
            memcmp(da->trained + a->start, db->trained + b->start, n) == 0 &&
            memcmp(dataset_labels(da, a), dataset_labels(db, b), bytes) == 0;
+}
+
+/* Row i of da and row k of db; of pairs both answers. */
+static bool same_rows(const Dataset *da, int64_t i, const Dataset *db, int64_t k) {
+    const DataRow *a = other_of(da, i), *b = other_of(db, k);
+    if (!same_content(da, &da->rows[i], db, &db->rows[k]) || (a == NULL) != (b == NULL)) return false;
+    return a == NULL || same_content(da, a, db, b);
 }
 
 /* From sorted keys; d NULL: the hash decides. */
@@ -64,7 +83,7 @@ static int64_t find_first(const Dataset *d, const Key *keys, int64_t n, int32_t 
     for (int64_t i = 0, head = 0; i < n; i++) {
         if (compare_hashes(&keys[i], &keys[head]) != 0) head = i;
         int32_t row = keys[i].row, head_row = keys[head].row;
-        bool copy = i > head && (d == NULL || same_rows(d, &d->rows[row], d, &d->rows[head_row]));
+        bool copy = i > head && (d == NULL || same_rows(d, row, d, head_row));
         first[row] = copy ? head_row : row;
         copies += copy;
     }
@@ -111,7 +130,7 @@ static size_t collapse(utf8proc_int32_t *cps, size_t n) {
     return kept > 0 && cps[kept - 1] == ' ' ? kept - 1 : kept;
 }
 
-static Status text_key(Arena *scratch, const Dataset *d, const DataRow *r, const Tokenizer *t, Hash128 *out, Err *e) {
+static Status text_hash(Arena *scratch, const Dataset *d, const DataRow *r, const Tokenizer *t, Hash128 *out, Err *e) {
     char *text;
     size_t len;
     utf8proc_int32_t *cps;
@@ -122,11 +141,26 @@ static Status text_key(Arena *scratch, const Dataset *d, const DataRow *r, const
     return OK;
 }
 
+/* Of a row's text; of a pair's row that of both answers, its own first. */
+static Status text_key(Arena *scratch, const Dataset *d, int64_t i, const Tokenizer *t, Hash128 *out, Err *e) {
+    const DataRow *other = other_of(d, i);
+    struct {
+        Hash128 own, other;
+        uint64_t side;
+    } both = {.side = d->rows[i].side};
+    TRY(text_hash(scratch, d, &d->rows[i], t, &both.own, e));
+    *out = both.own;
+    if (other == NULL) return OK;
+    TRY(text_hash(scratch, d, other, t, &both.other, e));
+    *out = hash128(&both, sizeof both);
+    return OK;
+}
+
 static Status text_keys(Arena *a, Arena *scratch, const Dataset *d, const Tokenizer *t, Key **out, Err *e) {
     TRY(ARENA_NEW(a, d->n_rows, *out, e));
     for (int64_t i = 0; i < d->n_rows; i++) {
         ArenaMark mark = arena_mark(scratch);
-        TRY(text_key(scratch, d, &d->rows[i], t, &(*out)[i].hash, e));
+        TRY(text_key(scratch, d, i, t, &(*out)[i].hash, e));
         (*out)[i].row = (int32_t)i;
         arena_reset(scratch, mark);
     }
@@ -156,7 +190,7 @@ static void walk(const Dataset *train, const Key *a, const Dataset *tests, const
             c < 0 ? i++ : k++;
             continue;
         }
-        if (same_rows(train, &train->rows[a[i].row], tests, &tests->rows[b[k].row])) {
+        if (same_rows(train, a[i].row, tests, b[k].row)) {
             out->rows++;
             if (out->test_row < 0 || b[k].row < out->test_row) {
                 out->test_row = b[k].row;

@@ -1,26 +1,222 @@
-/* formats.c: see formats.h.
+/* formats.c: the table of row types, which of them a row is of, and what their files share. See formats.h.
  *
- * prompt_completion  BOS iff the model wants one, ids(prompt), ids(completion) as a continuation, end token. Prompt and
- *                    completion are tokenized apart, because that is what the model meets at inference: the prompt's ids are
- *                    fixed before the completion exists. Completion and end token are trained.
- * text               BOS iff the model wants one, ids(text), end token; all trained.
- * tokens             input_ids as they are, nothing is added; labels[i] is -100 (position i is not trained) or any id of the
- *                    vocabulary: what the model must predict from input_ids[0..i), mostly input_ids[i] itself.
- * chat               messages (OpenAI's: role and content, tool_calls) and tools, if any, as the model's chat template writes
- *                    them; what is trained: chat.h.
- * sharegpt           conversations (from and value, or role and content), tools and a system text, if any: the same, after
- *                    human, gpt and so on have become user, assistant, system or tool.
+ * prompt_completion  two texts: formats_text.c; two lists of messages: formats_chat.c, the second one trained.
+ * text, tokens, input_output                  formats_text.c
+ * chat, sharegpt                              formats_chat.c
+ * alpaca                                      formats_alpaca.c
+ * preference, kto                             formats_pairs.c
  * In every type the first id of the row has no context and is not trained, whatever its label says: Hugging Face's loss
  * shifts the labels by one and never reads the first. */
-#include "data/formats.h"
+#include "data/formats_internal.h"
 
 #include "data/tokenizer.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
-#define BIT(field) (1u << FIELD_##field)
+const char *const FIELD_NAMES[FIELD_COUNT] = {
+#define X(id, name) name,
+    FIELD_LIST(X)
+#undef X
+};
 
-static Status add_ids(RowSink *s, const int32_t *ids, size_t n, bool trained, Err *e) {
+#define TALK_FIELDS (BIT(PROMPT) | BIT(MESSAGES) | BIT(CONVERSATIONS) | BIT(INSTRUCTION))
+
+const RowType FORMATS[] = {
+    {.name = "prompt_completion",
+     .fields = BIT(PROMPT) | BIT(COMPLETION),
+     .optional = BIT(TOOLS),
+     .types = {[FIELD_PROMPT] = IS(STRING) | IS(ARRAY),
+               [FIELD_COMPLETION] = IS(STRING) | IS(ARRAY),
+               [FIELD_TOOLS] = IS(ARRAY) | IS(STRING)},
+     .add = add_prompt_completion,
+     .needs_tokenizer = true},
+    {.name = "text",
+     .fields = BIT(TEXT),
+     .types = {[FIELD_TEXT] = IS(STRING)},
+     .add = add_whole_text,
+     .needs_tokenizer = true},
+    {.name = "tokens",
+     .fields = BIT(INPUT_IDS) | BIT(LABELS),
+     .types = {[FIELD_INPUT_IDS] = IS(ARRAY), [FIELD_LABELS] = IS(ARRAY)},
+     .add = add_tokens},
+    {.name = "chat",
+     .fields = BIT(MESSAGES),
+     .optional = BIT(TOOLS),
+     .types = {[FIELD_MESSAGES] = IS(ARRAY), [FIELD_TOOLS] = IS(ARRAY) | IS(STRING)},
+     .add = add_chat,
+     .needs_tokenizer = true,
+     .needs_chat = true},
+    {.name = "sharegpt",
+     .fields = BIT(CONVERSATIONS),
+     .optional = BIT(TOOLS) | BIT(SYSTEM),
+     .types = {[FIELD_CONVERSATIONS] = IS(ARRAY), [FIELD_TOOLS] = IS(ARRAY) | IS(STRING), [FIELD_SYSTEM] = IS(STRING)},
+     .add = add_sharegpt,
+     .needs_tokenizer = true,
+     .needs_chat = true},
+    {.name = "alpaca",
+     .fields = BIT(INSTRUCTION) | BIT(OUTPUT),
+     .optional = BIT(INPUT) | BIT(SYSTEM) | BIT(HISTORY) | BIT(TOOLS),
+     .types = {[FIELD_INSTRUCTION] = IS(STRING),
+               [FIELD_INPUT] = IS(STRING),
+               [FIELD_OUTPUT] = IS(STRING),
+               [FIELD_SYSTEM] = IS(STRING),
+               [FIELD_HISTORY] = IS(ARRAY),
+               [FIELD_TOOLS] = IS(ARRAY) | IS(STRING)},
+     .add = add_alpaca,
+     .needs_tokenizer = true},
+    {.name = "input_output",
+     .fields = BIT(SEGMENTS),
+     .types = {[FIELD_SEGMENTS] = IS(ARRAY)},
+     .add = add_segments,
+     .needs_tokenizer = true},
+    {.name = "preference",
+     .fields = BIT(CHOSEN) | BIT(REJECTED),
+     .optional = TALK_FIELDS | BIT(INPUT) | BIT(SYSTEM) | BIT(HISTORY) | BIT(TOOLS),
+     .types = {[FIELD_CHOSEN] = IS(STRING) | IS(ARRAY) | IS(OBJECT),
+               [FIELD_REJECTED] = IS(STRING) | IS(ARRAY) | IS(OBJECT),
+               [FIELD_PROMPT] = IS(STRING) | IS(ARRAY),
+               [FIELD_MESSAGES] = IS(ARRAY),
+               [FIELD_CONVERSATIONS] = IS(ARRAY),
+               [FIELD_INSTRUCTION] = IS(STRING),
+               [FIELD_INPUT] = IS(STRING),
+               [FIELD_SYSTEM] = IS(STRING),
+               [FIELD_HISTORY] = IS(ARRAY),
+               [FIELD_TOOLS] = IS(ARRAY) | IS(STRING)},
+     .add = add_preference,
+     .needs_tokenizer = true},
+    {.name = "kto",
+     .fields = BIT(LABEL),
+     .optional = TALK_FIELDS | BIT(COMPLETION) | BIT(INPUT) | BIT(OUTPUT) | BIT(SYSTEM) | BIT(HISTORY) | BIT(TOOLS),
+     .any_of = {BIT(PROMPT) | BIT(COMPLETION), BIT(MESSAGES), BIT(CONVERSATIONS), BIT(INSTRUCTION) | BIT(OUTPUT)},
+     .types = {[FIELD_LABEL] = IS(BOOL),
+               [FIELD_PROMPT] = IS(STRING) | IS(ARRAY),
+               [FIELD_COMPLETION] = IS(STRING) | IS(ARRAY),
+               [FIELD_MESSAGES] = IS(ARRAY),
+               [FIELD_CONVERSATIONS] = IS(ARRAY),
+               [FIELD_INSTRUCTION] = IS(STRING),
+               [FIELD_INPUT] = IS(STRING),
+               [FIELD_OUTPUT] = IS(STRING),
+               [FIELD_SYSTEM] = IS(STRING),
+               [FIELD_HISTORY] = IS(ARRAY),
+               [FIELD_TOOLS] = IS(ARRAY) | IS(STRING)},
+     .add = add_kto,
+     .needs_tokenizer = true},
+};
+const int FORMAT_COUNT = sizeof FORMATS / sizeof FORMATS[0];
+
+const RowType *format_find(const char *name) {
+    for (int i = 0; i < FORMAT_COUNT; i++) {
+        if (strcmp(FORMATS[i].name, name) == 0) return &FORMATS[i];
+    }
+    return NULL;
+}
+
+const char *format_names(char *text, size_t size) {
+    size_t at = 0;
+    *text = 0;
+    for (int i = 0; i < FORMAT_COUNT && at < size; i++) {
+        int n = snprintf(text + at, size - at, "%s%s", i > 0 ? ", " : "", FORMATS[i].name);
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return text;
+}
+
+/* ---- which type -------------------------------------------------------------------------------------------------- */
+
+const char *format_column(const DataSource *s, int field) {
+    return s->fields[field] != NULL ? s->fields[field] : FIELD_NAMES[field];
+}
+
+const char *format_fields(const Json *row, char *text, size_t size) {
+    size_t at = 0;
+    snprintf(text, size, "none");
+    for (uint32_t i = 0; i < row->n && at + 8 < size; i++) {
+        int n = snprintf(text + at, size - at, "%s%.60s", i > 0 ? ", " : "", row->list.keys[i].s);
+        at += n > 0 ? (size_t)n : 0;
+    }
+    for (char *p = text; *p != 0; p++) {
+        if ((unsigned char)*p < 0x20) *p = ' ';
+    }
+    return text;
+}
+
+/* The fields of a type that the row has. A yes or no must be one: a column called label is often something else. */
+static unsigned fields_in(const RowType *type, const DataSource *s, const Json *row) {
+    unsigned found = 0;
+    for (int f = 0; f < FIELD_COUNT; f++) {
+        if (((type->fields | type->optional) & 1u << f) == 0) continue;
+        const Json *v = json_get(row, format_column(s, f));
+        if (v == NULL || (type->types[f] == IS(BOOL) && v->type != JSON_BOOL)) continue;
+        found |= 1u << f;
+    }
+    return found;
+}
+
+static bool fits(const RowType *type, unsigned has) {
+    bool any = type->any_of[0] == 0;
+    for (int i = 0; i < FORMAT_ALTERNATIVES && type->any_of[i] != 0; i++) any = any || (type->any_of[i] & ~has) == 0;
+    return any && (type->fields & ~has) == 0;
+}
+
+/* Whether another type fits that uses all that this one uses, and more. */
+static bool is_outdone(int own, const unsigned *has) {
+    for (int i = 0; i < FORMAT_COUNT; i++) {
+        if (fits(&FORMATS[i], has[i]) && (has[own] & ~has[i]) == 0 && has[own] != has[i]) return true;
+    }
+    return false;
+}
+
+Status format_detect(const DataSource *s, const Json *row, const RowType **out, Err *e) {
+    char text[256], types[256] = "";
+    unsigned named = 0, has[sizeof FORMATS / sizeof FORMATS[0]];
+    int found = 0;
+    for (int f = 0; f < FIELD_COUNT; f++) {
+        if (s->fields[f] != NULL) named |= 1u << f;
+    }
+    for (int i = 0; i < FORMAT_COUNT; i++) {
+        bool knows = (named & ~(FORMATS[i].fields | FORMATS[i].optional)) == 0;
+        has[i] = knows ? fields_in(&FORMATS[i], s, row) : 0;
+    }
+    for (int i = 0; i < FORMAT_COUNT; i++) {
+        if (!fits(&FORMATS[i], has[i]) || is_outdone(i, has)) continue;
+        *out = &FORMATS[i];
+        size_t at = strlen(types);
+        snprintf(types + at, sizeof types - at, "%s%s", found++ > 0 ? ", " : "", FORMATS[i].name);
+    }
+    if (found == 1) return OK;
+    format_fields(row, text, sizeof text);
+    if (found > 1) FAIL(e, ERR_DATA, "the fields (%s) fit more than one row type; give type (%s)", text, types);
+    FAIL(
+        e, ERR_DATA,
+        "the fields (%s) fit no row type; name the columns, such as field_prompt and field_completion, or field_text (types: "
+        "%s)",
+        text, format_names(types, sizeof types));
+}
+
+Status format_columns(Arena *a, const DataSource *s, const RowType *type, const Json *row, const char **out, Err *e) {
+    unsigned has = fields_in(type, s, row);
+    Buf b = {.arena = a};
+    for (uint32_t i = 0; i < row->n; i++) { /* in the row's order */
+        for (int f = 0; f < FIELD_COUNT; f++) {
+            if ((has & 1u << f) == 0 || strcmp(format_column(s, f), row->list.keys[i].s) != 0) continue;
+            TRY(buf_printf(&b, e, "%s%s", b.len > 0 ? ", " : "", format_column(s, f)));
+        }
+    }
+    *out = b.len > 0 ? b.data : "";
+    return OK;
+}
+
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
+
+void row_begin(RowSink *s, RowSide side) {
+    CHECK(s->n_parts < ROW_PARTS_MAX, "a row of more than %d parts", ROW_PARTS_MAX);
+    s->row_start = s->n;
+    s->parts[s->n_parts++] = (RowPart){.start = s->n, .side = side};
+}
+
+Status row_ids(RowSink *s, const int32_t *ids, size_t n, bool trained, Err *e) {
     TRY(arena_grow(s->ids_arena, &s->ids, &s->cap_ids, s->n, s->n + n, sizeof *s->ids, e));
     TRY(arena_grow(s->trained_arena, &s->trained, &s->cap_trained, s->n, s->n + n, sizeof *s->trained, e));
     for (size_t i = 0; i < n; i++) {
@@ -34,189 +230,59 @@ static Status add_ids(RowSink *s, const int32_t *ids, size_t n, bool trained, Er
     return OK;
 }
 
-/* Text with special tokens parsed, as at inference. */
-static Status add_text(RowSink *s, const JsonString *text, unsigned flags, bool trained, Err *e) {
+Status row_text(RowSink *s, const JsonString *text, unsigned flags, bool trained, Err *e) {
     int32_t *ids;
     size_t n;
     TRY(tokenizer_encode(s->context->tokenizer, s->scratch, text->s, text->len, TOKENIZER_SPECIAL | flags, &ids, &n,
                          e));
-    return add_ids(s, ids, n, trained, e);
+    return row_ids(s, ids, n, trained, e);
 }
 
-static Status add_end(RowSink *s, Err *e) {
+Status row_end(RowSink *s, Err *e) {
     int32_t end = tokenizer_eos(s->context->tokenizer);
     if (end < 0)
         FAIL(e, ERR_DATA,
              "the model's tokenizer names no end token (eos); rows of type tokens can be used without one");
-    return add_ids(s, &end, 1, true, e);
+    return row_ids(s, &end, 1, true, e);
 }
 
-static Status add_prompt_completion(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
-    TRY(add_text(s, &values[FIELD_PROMPT]->string, TOKENIZER_BOS, false, e));
-    TRY(add_text(s, &values[FIELD_COMPLETION]->string, TOKENIZER_CONTINUATION, true, e));
-    return add_end(s, e);
+Status row_answer(RowSink *s, const JsonString *prompt, const JsonString *completion, Err *e) {
+    TRY(row_text(s, prompt, TOKENIZER_BOS, false, e));
+    TRY(row_text(s, completion, TOKENIZER_CONTINUATION, true, e));
+    return row_end(s, e);
 }
 
-static Status add_whole_text(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
-    TRY(add_text(s, &values[FIELD_TEXT]->string, TOKENIZER_BOS, true, e));
-    return add_end(s, e);
+/* ---- what is bad ------------------------------------------------------------------------------------------------- */
+
+void row_blame(RowSink *s, const Json *object, const char *member) {
+    s->bad_object = object;
+    s->bad_member = member;
 }
 
-/* Keeps the labels of the row just added; one that is not trained counts as its id. */
-static Status keep_labels(RowSink *s, const Json *labels, Err *e) {
-    size_t n = labels->n;
-    TRY(arena_grow(s->labels_arena, &s->labels, &s->cap_labels, s->n_labels, s->n_labels + n, sizeof *s->labels, e));
-    TRY(arena_grow(s->label_rows_arena, &s->label_rows, &s->cap_label_rows, s->n_label_rows, s->n_label_rows + 1,
-                   sizeof *s->label_rows, e));
-    s->label_rows[s->n_label_rows++] = (LabelRow){.start = (int64_t)s->row_start, .at = (int64_t)s->n_labels};
-    for (size_t i = 0; i < n; i++) {
-        size_t at = s->row_start + i;
-        s->labels[s->n_labels++] = s->trained[at] ? (int32_t)labels->list.items[i].integer : s->ids[at];
-    }
+void row_blame_field(RowSink *s, int field) { row_blame(s, s->row, format_column(s->source, field)); }
+
+Status row_problem(RowSink *s, Err *e, const Json *object, const char *member, const char *format, ...) {
+    char text[ERR_MESSAGE_BYTES / 2], *copy;
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    TRY(arena_strdup(s->scratch, text, &copy, e));
+    TRY(arena_grow(s->scratch, &s->problems, &s->cap_problems, s->n_problems, s->n_problems + 1, sizeof *s->problems,
+                   e));
+    s->problems[s->n_problems++] = (RowProblem){object, member, copy};
     return OK;
 }
 
-static Status add_tokens(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
-    const Json *ids = values[FIELD_INPUT_IDS], *labels = values[FIELD_LABELS];
-    long long most = (long long)s->context->vocab - 1;
-    bool free_labels = false;
-    if (ids->n != labels->n)
-        FAIL(e, ERR_DATA, "%u input ids but %u labels: there must be one label per id", ids->n, labels->n);
-    for (uint32_t i = 0; i < ids->n; i++) {
-        const Json *id = &ids->list.items[i], *label = &labels->list.items[i];
-        if (id->type != JSON_INT || id->integer < 0 || id->integer >= s->context->vocab)
-            FAIL(e, ERR_DATA, "input id number %u must be a whole number from 0 to %lld (the model's vocabulary)", i,
-                 most);
-        if (label->type != JSON_INT || (label->integer != -100 && (label->integer < 0 || label->integer > most)))
-            FAIL(e, ERR_DATA,
-                 "label number %u must be -100 (not trained) or a whole number from 0 to %lld (the model's vocabulary)",
-                 i, most);
-        int32_t value = (int32_t)id->integer;
-        TRY(add_ids(s, &value, 1, label->integer != -100, e));
-        free_labels = free_labels || (s->trained[s->n - 1] && label->integer != id->integer);
+bool text_is_blank(const JsonString *s) {
+    for (size_t i = 0; i < s->len; i++) {
+        if (strchr(" \t\r\n", s->s[i]) == NULL || s->s[i] == 0) return false;
     }
-    return free_labels ? keep_labels(s, labels, e) : OK;
+    return true;
 }
 
-/* ---- chats */
-
-static Status add_chat_row(RowSink *s, const ChatRow *row, Err *e) {
-    ChatText text;
-    int32_t *ids;
-    uint8_t *trained;
-    size_t n;
-    Status st = chat_render(s->context->chat, s->scratch, row, s->training, &text, e);
-    if (st != OK) return text.raised.s != NULL ? err_prefix(e, st, "the chat template raised an error") : st;
-    TRY(chat_encode(s->context->chat, s->scratch, &text, &ids, &trained, &n, e));
-    for (size_t i = 0; i < n;) { /* runs of one kind */
-        size_t end = i;
-        while (end < n && trained[end] == trained[i]) end++;
-        TRY(add_ids(s, ids + i, end - i, trained[i] != 0, e));
-        i = end;
-    }
-    return OK;
-}
-
-static Status add_chat(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
-    return add_chat_row(s, &(ChatRow){.messages = values[FIELD_MESSAGES], .tools = values[FIELD_TOOLS]}, e);
-}
-
-/* What those who speak are called in ShareGPT's kind of file, and here. */
-static const char *const SPEAKERS[][2] = {
-    {"human", "user"},        {"user", "user"},       {"gpt", "assistant"},    {"assistant", "assistant"},
-    {"chatgpt", "assistant"}, {"model", "assistant"}, {"bot", "assistant"},    {"system", "system"},
-    {"tool", "tool"},         {"function", "tool"},   {"observation", "tool"}, {"function_response", "tool"},
-};
-
-static Status speaker(const Json *from, uint32_t i, Json *role, Err *e) {
-    if (from == NULL || from->type != JSON_STRING)
-        FAIL(e, ERR_DATA, "conversations[%u].from: got %s, expected text such as \"human\" or \"gpt\"", i,
-             from == NULL ? "nothing" : json_type_name(from->type));
-    for (size_t k = 0; k < sizeof SPEAKERS / sizeof *SPEAKERS; k++) {
-        if (!json_is_string(from, SPEAKERS[k][0])) continue;
-        const char *name = SPEAKERS[k][1];
-        *role = (Json){.type = JSON_STRING, .string = {name, strlen(name)}};
-        return OK;
-    }
-    FAIL(e, ERR_DATA, "conversations[%u].from: got '%.40s', expected one of human, gpt, system, tool", i,
-         from->string.s);
-}
-
-static Status make_message(Arena *a, const Json *role, const Json *content, const Json *train, Json *out, Err *e) {
-    static const char *const KEYS[] = {"role", "content", "train"};
-    const Json *const values[] = {role, content, train};
-    *out = (Json){.type = JSON_OBJECT, .n = train != NULL ? 3 : 2};
-    TRY(ARENA_NEW(a, 3, out->list.items, e));
-    TRY(ARENA_NEW(a, 3, out->list.keys, e));
-    for (uint32_t i = 0; i < out->n; i++) {
-        out->list.items[i] = *values[i];
-        out->list.keys[i] = (JsonString){KEYS[i], strlen(KEYS[i])};
-    }
-    return OK;
-}
-
-static Status message_of(Arena *a, const Json *turn, uint32_t i, Json *out, Err *e) {
-    Json role;
-    const Json *value = json_get(turn, "value");
-    if (turn->type != JSON_OBJECT)
-        FAIL(e, ERR_DATA, "conversations[%u]: got %s, expected an object with from and value", i,
-             json_type_name(turn->type));
-    *out = *turn;
-    if (json_get(turn, "from") == NULL && json_get(turn, "role") != NULL) return OK; /* a message already */
-    TRY(speaker(json_get(turn, "from"), i, &role, e));
-    if (value == NULL || value->type != JSON_STRING)
-        FAIL(e, ERR_DATA, "conversations[%u].value: got %s, expected text", i,
-             value == NULL ? "nothing" : json_type_name(value->type));
-    return make_message(a, &role, value, json_get(turn, "train"), out, e);
-}
-
-static Status add_sharegpt(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
-    const Json *turns = values[FIELD_CONVERSATIONS], *system = values[FIELD_SYSTEM];
-    const Json role = {.type = JSON_STRING, .string = {"system", 6}};
-    Json messages = {.type = JSON_ARRAY};
-    TRY(ARENA_NEW(s->scratch, turns->n + 1, messages.list.items, e));
-    if (system != NULL && system->string.len > 0)
-        TRY(make_message(s->scratch, &role, system, NULL, &messages.list.items[messages.n++], e));
-    for (uint32_t i = 0; i < turns->n; i++)
-        TRY(message_of(s->scratch, &turns->list.items[i], i, &messages.list.items[messages.n++], e));
-    return add_chat_row(s, &(ChatRow){.messages = &messages, .tools = values[FIELD_TOOLS]}, e);
-}
-
-const RowType FORMATS[] = {
-    {.name = "prompt_completion",
-     .fields = BIT(PROMPT) | BIT(COMPLETION),
-     .types = {[FIELD_PROMPT] = JSON_STRING, [FIELD_COMPLETION] = JSON_STRING},
-     .add = add_prompt_completion,
-     .needs_tokenizer = true},
-    {.name = "text",
-     .fields = BIT(TEXT),
-     .types = {[FIELD_TEXT] = JSON_STRING},
-     .add = add_whole_text,
-     .needs_tokenizer = true},
-    {.name = "tokens",
-     .fields = BIT(INPUT_IDS) | BIT(LABELS),
-     .types = {[FIELD_INPUT_IDS] = JSON_ARRAY, [FIELD_LABELS] = JSON_ARRAY},
-     .add = add_tokens},
-    {.name = "chat",
-     .fields = BIT(MESSAGES),
-     .optional = BIT(TOOLS),
-     .types = {[FIELD_MESSAGES] = JSON_ARRAY, [FIELD_TOOLS] = JSON_ARRAY},
-     .add = add_chat,
-     .needs_tokenizer = true,
-     .needs_chat = true},
-    {.name = "sharegpt",
-     .fields = BIT(CONVERSATIONS),
-     .optional = BIT(TOOLS) | BIT(SYSTEM),
-     .types = {[FIELD_CONVERSATIONS] = JSON_ARRAY, [FIELD_TOOLS] = JSON_ARRAY, [FIELD_SYSTEM] = JSON_STRING},
-     .add = add_sharegpt,
-     .needs_tokenizer = true,
-     .needs_chat = true},
-};
-const int FORMAT_COUNT = sizeof FORMATS / sizeof FORMATS[0];
-
-const RowType *format_find(const char *name) {
-    for (int i = 0; i < FORMAT_COUNT; i++) {
-        if (strcmp(FORMATS[i].name, name) == 0) return &FORMATS[i];
-    }
-    return NULL;
+Status row_look_blank(RowSink *s, int field, const JsonString *text, Err *e) {
+    const char *name = format_column(s->source, field);
+    if (!s->looking || !text_is_blank(text)) return OK;
+    return row_problem(s, e, s->row, name, "field '%s' is %s", name, text->len == 0 ? "empty" : "blank");
 }

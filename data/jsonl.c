@@ -47,6 +47,7 @@ static void pass(Jsonl *j, size_t n) {
     const uint8_t *s = j->bytes.data;
     for (size_t i = 0; i < n; i++) {
         if (s[i] == '\n') {
+            j->crlf = j->crlf || (i > 0 && s[i - 1] == '\r');
             j->at_line++;
             j->at_column = 1;
         } else if ((s[i] & 0xC0) != 0x80) {
@@ -80,7 +81,10 @@ static Status detect(Jsonl *j, Err *e) {
 
 static Status begin(Jsonl *j, Err *e) {
     TRY(bytes_want(&j->bytes, LOOK_AHEAD, e));
-    if (j->bytes.n >= 3 && memcmp(j->bytes.data, "\xEF\xBB\xBF", 3) == 0) bytes_skip(&j->bytes, 3);
+    if (j->bytes.n >= 3 && memcmp(j->bytes.data, "\xEF\xBB\xBF", 3) == 0) {
+        j->bom = true;
+        bytes_skip(&j->bytes, 3);
+    }
     TRY(refuse_others(j, e));
     return detect(j, e);
 }
@@ -147,6 +151,7 @@ static Status line_next(Jsonl *j, const char **text, size_t *len, Err *e) {
         const uint8_t *s = j->bytes.data;
         j->line = j->at_line;
         size_t used = n > 0 && s[n - 1] == '\r' ? n - 1 : n;
+        j->crlf = j->crlf || used < n;
         if (used > JSONL_LINE_MAX) {
             j->skip_line = true;
             j->done = false;

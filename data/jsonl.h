@@ -25,6 +25,7 @@ typedef struct Jsonl {
     size_t given;               /* bytes of the row last given that are still at hand */
     int64_t at_line, at_column; /* of the next byte at hand, from 1; columns count characters and matter in arrays */
     bool skip_line;             /* the rest of a line that was too long is passed over */
+    bool bom, crlf;             /* seen so far: a byte order mark at the start, a line that ends in CRLF */
 } Jsonl;
 
 /* ERR_IO when it cannot be opened, ERR_DATA when it is no JSON; nothing is left open then. */

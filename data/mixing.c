@@ -31,17 +31,41 @@ static int64_t entry_end(const Dataset *d, int64_t begin) {
     return end;
 }
 
+/* Rows [begin, end) as they are drawn: a pair is one. */
+static int64_t count_units(const Dataset *d, int64_t begin, int64_t end) {
+    int64_t n = 0;
+    for (int64_t i = begin; i < end; i++) n += !dataset_goes_on(d, i);
+    return n;
+}
+
+/* Copies those of rows [begin, end) whose unit is marked; gives how many. out may be d's rows themselves, further in front. */
+static int64_t copy_marked(const Dataset *d, int64_t begin, int64_t end, const uint8_t *marked, DataRow *out) {
+    int64_t n = 0, unit = -1;
+    uint8_t side_before = SIDE_NONE; /* what is copied may write over the row before */
+    int32_t number_before = -1;
+    for (int64_t i = begin; i < end; i++) {
+        DataRow r = d->rows[i];
+        bool goes_on = r.side == SIDE_REJECTED && side_before == SIDE_CHOSEN && r.number == number_before;
+        side_before = r.side;
+        number_before = r.number;
+        unit += !goes_on;
+        if (marked[unit] != 0) out[n++] = r;
+    }
+    return n;
+}
+
 static void sample(Dataset *d, const int64_t *max_rows, uint64_t seed, int32_t *order, uint8_t *marked) {
     int64_t kept = 0;
     for (int64_t begin = 0, end; begin < d->n_rows; begin = end) {
         int entry = d->entries[d->rows[begin].source];
         end = entry_end(d, begin);
-        int64_t n = end - begin;
+        int64_t n = count_units(d, begin, end);
         bool all = max_rows[entry] <= 0 || max_rows[entry] >= n;
-        if (!all) draw_rows(order, marked, n, max_rows[entry], key_of(seed, SAMPLE_EPOCH, entry));
-        for (int64_t i = 0; i < n; i++) {
-            if (all || marked[i] != 0) d->rows[kept++] = d->rows[begin + i];
-        }
+        if (all)
+            memset(marked, 1, (size_t)n);
+        else
+            draw_rows(order, marked, n, max_rows[entry], key_of(seed, SAMPLE_EPOCH, entry));
+        kept += copy_marked(d, begin, end, marked, d->rows + kept);
     }
     d->n_rows = kept;
     dataset_count(d);
@@ -66,16 +90,18 @@ Status dataset_sample(Dataset *d, const int64_t *max_rows, uint64_t seed, Err *e
     return OK;
 }
 
-/* Rows of the mixed dataset, with the errors. */
+/* Room for the rows of the mixed dataset, with the errors. */
 static Status count_mixed(const Dataset *d, const double *weight, int64_t *total, Err *e) {
     *total = 0;
     for (int64_t begin = 0, end; begin < d->n_rows; begin = end) {
         int source = d->rows[begin].source, entry = d->entries[source];
         end = entry_end(d, begin);
-        double n = round(weight[entry] * (double)(end - begin));
+        int64_t units = count_units(d, begin, end);
+        double n = round(weight[entry] * (double)units);
         if (n < 1.0)
             FAIL(e, ERR_CONFIG, "%s: weight %g of %lld rows leaves none; raise it, or leave the dataset out",
-                 d->paths[source], weight[entry], (long long)(end - begin));
+                 d->paths[source], weight[entry], (long long)units);
+        if (units < end - begin) n *= 2.0; /* a pair is two rows */
         if (n + (double)*total > INT32_MAX)
             FAIL(e, ERR_CONFIG, "%s: weight %g of %lld rows: the datasets would have more than %d rows",
                  d->paths[source], weight[entry], (long long)(end - begin), INT32_MAX);
@@ -84,18 +110,19 @@ static Status count_mixed(const Dataset *d, const double *weight, int64_t *total
     return OK;
 }
 
-static void mix(const Dataset *d, const double *weight, uint64_t seed, int32_t *order, uint8_t *marked, DataRow *out) {
+static int64_t mix(const Dataset *d, const double *weight, uint64_t seed, int32_t *order, uint8_t *marked,
+                   DataRow *out) {
     int64_t made = 0;
     for (int64_t begin = 0, end; begin < d->n_rows; begin = end) {
         int entry = d->entries[d->rows[begin].source];
         end = entry_end(d, begin);
-        int64_t n = end - begin, left = (int64_t)round(weight[entry] * (double)n);
-        for (; left >= n; left -= n, made += n) memcpy(out + made, d->rows + begin, (size_t)n * sizeof *out);
+        int64_t n = count_units(d, begin, end), left = (int64_t)round(weight[entry] * (double)n);
+        for (; left >= n; left -= n, made += end - begin)
+            memcpy(out + made, d->rows + begin, (size_t)(end - begin) * sizeof *out);
         draw_rows(order, marked, n, left, key_of(seed, WEIGHT_EPOCH, entry));
-        for (int64_t i = 0; i < n; i++) {
-            if (marked[i] != 0) out[made++] = d->rows[begin + i];
-        }
+        made += copy_marked(d, begin, end, marked, out + made);
     }
+    return made;
 }
 
 Status dataset_mix(Arena *a, Dataset *d, const double *weight, uint64_t seed, Err *e) {
@@ -110,10 +137,9 @@ Status dataset_mix(Arena *a, Dataset *d, const double *weight, uint64_t seed, Er
     TRY(count_mixed(d, weight, &total, e));
     TRY(ARENA_NEW(a, total, rows, e));
     TRY(open_work(&work, d, &order, &marked, e));
-    mix(d, weight, seed, order, marked, rows);
+    d->n_rows = mix(d, weight, seed, order, marked, rows);
     arena_close(work);
     d->rows = rows;
-    d->n_rows = total;
     dataset_count(d);
     return OK;
 }

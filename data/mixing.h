@@ -1,7 +1,7 @@
 /* mixing.h: how often the rows of each entry of a config are taken: max_rows, weight, repeat.
  *
  * All draws are functions of (seed, entry): the same config gives the same rows, in every epoch. Rows keep file order; copies
- * of an entry's rows follow each other as a whole, the fraction's sample last. The ledger counts what is left or repeated. */
+ * of an entry's rows follow each other as a whole, the fraction's sample last. A pair counts as one row and stays whole. The ledger counts what is left or repeated. */
 #ifndef LORAC_DATA_MIXING_H
 #define LORAC_DATA_MIXING_H
 

@@ -110,12 +110,14 @@ static Status put_numbers(H5 *h, const char *path, H5Type type, int64_t n, const
 static Status put_rows(Arena *work, H5 *h, const Dataset *d, Err *e) {
     int64_t *bounds, *line;
     int32_t *source, *number, *trained;
+    uint8_t *side;
     int64_t n = d->n_rows;
     TRY(ARENA_NEW(work, n + 1, bounds, e));
     TRY(ARENA_NEW(work, n, line, e));
     TRY(ARENA_NEW(work, n, source, e));
     TRY(ARENA_NEW(work, n, number, e));
     TRY(ARENA_NEW(work, n, trained, e));
+    TRY(ARENA_NEW(work, n, side, e));
     for (int64_t i = 0; i < n; i++) {
         const DataRow *r = &d->rows[i];
         CHECK(r->start == bounds[i], "row %lld does not follow the one before", (long long)i);
@@ -124,12 +126,14 @@ static Status put_rows(Arena *work, H5 *h, const Dataset *d, Err *e) {
         source[i] = r->source;
         number[i] = r->number;
         trained[i] = r->trained;
+        side[i] = r->side;
     }
     TRY(put_numbers(h, "bounds", H5_I64, n + 1, bounds, e));
     TRY(put_numbers(h, "rows/line", H5_I64, n, line, e));
     TRY(put_numbers(h, "rows/source", H5_I32, n, source, e));
     TRY(put_numbers(h, "rows/number", H5_I32, n, number, e));
     TRY(put_numbers(h, "rows/trained", H5_I32, n, trained, e));
+    TRY(put_numbers(h, "rows/side", H5_U8, n, side, e));
     if (d->n_label_rows == 0) return OK;
     _Static_assert(sizeof(LabelRow) == 2 * sizeof(int64_t), "label_rows is an array of pairs");
     return h5_put(h, "label_rows", H5_I64, 2, (uint64_t[]){(uint64_t)d->n_label_rows, 2}, d->label_rows, e);
@@ -143,7 +147,14 @@ static Status put_sources(Arena *work, H5 *h, const Dataset *d, Err *e) {
         const Ledger *g = &d->ledger[s];
         TRY(buf_puts(&b, s == 0 ? "[{\"path\":" : ",{\"path\":", e));
         TRY(json_put_string(&b, d->paths[s], strlen(d->paths[s]), e));
-        TRY(buf_printf(&b, e, ",\"type\":\"%s\",\"first_row\":%lld}", d->types[s], (long long)d->first_row[s]));
+        TRY(buf_printf(&b, e, ",\"type\":\"%s\"", d->types[s]));
+        if (d->found_by[s] != NULL) {
+            TRY(buf_puts(&b, ",\"found_by\":", e));
+            TRY(json_put_string(&b, d->found_by[s], strlen(d->found_by[s]), e));
+        }
+        TRY(json_put_int_member(&b, "bare", d->bare[s], e));
+        TRY(json_put_int_member(&b, "first_row", d->first_row[s], e));
+        TRY(buf_putc(&b, '}', e));
         const int64_t counts[LEDGER] = {g->rows, g->read, g->trained, g->masked};
         memcpy(ledger + LEDGER * s, counts, sizeof counts);
     }
@@ -232,6 +243,7 @@ typedef struct Columns {
     int64_t n_rows, n_label_rows, n_labels;
     int64_t *bounds, *line;
     int32_t *source, *number, *trained;
+    uint8_t *side;
     const int32_t *ids, *labels;
     const uint8_t *flags;
 } Columns;
@@ -262,11 +274,13 @@ static Status read_columns(Arena *work, H5 *h, const Prepared *p, Columns *c, Er
     TRY(ARENA_NEW(work, n, c->source, e));
     TRY(ARENA_NEW(work, n, c->number, e));
     TRY(ARENA_NEW(work, n, c->trained, e));
+    TRY(ARENA_NEW(work, n, c->side, e));
     TRY(get_numbers(h, "bounds", H5_I64, n + 1, c->bounds, e));
     TRY(get_numbers(h, "rows/line", H5_I64, n, c->line, e));
     TRY(get_numbers(h, "rows/source", H5_I32, n, c->source, e));
     TRY(get_numbers(h, "rows/number", H5_I32, n, c->number, e));
     TRY(get_numbers(h, "rows/trained", H5_I32, n, c->trained, e));
+    TRY(get_numbers(h, "rows/side", H5_U8, n, c->side, e));
     for (int64_t i = 0; i < n; i++) {
         if (c->bounds[i] < 0 || c->bounds[i + 1] <= c->bounds[i] || c->bounds[i + 1] - c->bounds[i] > INT32_MAX)
             return damaged(p, "bounds", e);
@@ -307,7 +321,8 @@ static Status take_rows(const Prepared *p, const Columns *c, const FileMap *m, i
     int64_t kept_pages = 0;
     for (int64_t i = 0; i < c->n_rows; i++) {
         int64_t start = c->bounds[i], length = c->bounds[i + 1] - start;
-        if (c->source[i] < 0 || c->source[i] >= out->n_sources || c->line[i] < 1 || c->number[i] < 0)
+        if (c->source[i] < 0 || c->source[i] >= out->n_sources || c->line[i] < 1 || c->number[i] < 0 ||
+            c->side[i] >= SIDE_COUNT)
             return damaged(p, "rows", e);
         if (!in_vocabulary(c->ids + start, length, vocab)) return damaged(p, "ids", e);
         if (!flags_fit(c->flags + start, length, c->trained[i])) return damaged(p, "trained", e);
@@ -316,7 +331,8 @@ static Status take_rows(const Prepared *p, const Columns *c, const FileMap *m, i
                                  .length = (int32_t)length,
                                  .trained = c->trained[i],
                                  .source = c->source[i],
-                                 .number = c->number[i]};
+                                 .number = c->number[i],
+                                 .side = c->side[i]};
         if (start - kept_pages < STEP) continue;
         file_map_forget(m, 0, m->size);
         kept_pages = start;
@@ -336,22 +352,31 @@ static bool labels_fit(const Columns *c, const Dataset *d, int64_t vocab) {
     return in_vocabulary(c->labels, c->n_labels, vocab);
 }
 
-static Status take_sources(Arena *work, H5 *h, const Prepared *p, Dataset *out, Err *e) {
+static Status take_source(Arena *a, const Json *source, const Prepared *p, int s, Dataset *out, Err *e) {
+    JsonString type, found_by;
+    char *copy = NULL;
+    TRY(json_want_string(source, p->path, "type", &type, e));
+    TRY(json_want_int(source, p->path, "first_row", -1, INT32_MAX, &out->first_row[s], e));
+    TRY(json_want_int(source, p->path, "bare", 0, INT32_MAX, &out->bare[s], e));
+    if (json_get(source, "found_by") != NULL) {
+        TRY(json_want_string(source, p->path, "found_by", &found_by, e));
+        TRY(arena_strndup(a, found_by.s, found_by.len, &copy, e));
+    }
+    const RowType *row_type = format_find(type.s);
+    if (row_type == NULL) return damaged(p, "sources", e);
+    out->types[s] = row_type->name;
+    out->found_by[s] = copy;
+    return OK;
+}
+
+static Status take_sources(Arena *a, Arena *work, H5 *h, const Prepared *p, Dataset *out, Err *e) {
     char *text;
     size_t len;
     Json *list;
     TRY(h5_get_string(h, work, "sources", SOURCES_MAX, &text, &len, e));
     TRY(json_parse(work, p->path, text, len, &list, e));
     if (list->type != JSON_ARRAY || list->n != (uint32_t)out->n_sources) return damaged(p, "sources", e);
-    for (int s = 0; s < out->n_sources; s++) {
-        const Json *source = &list->list.items[s];
-        JsonString type;
-        TRY(json_want_string(source, p->path, "type", &type, e));
-        TRY(json_want_int(source, p->path, "first_row", -1, INT32_MAX, &out->first_row[s], e));
-        const RowType *row_type = format_find(type.s);
-        if (row_type == NULL) return damaged(p, "sources", e);
-        out->types[s] = row_type->name;
-    }
+    for (int s = 0; s < out->n_sources; s++) TRY(take_source(a, &list->list.items[s], p, s, out, e));
     return OK;
 }
 
@@ -371,7 +396,7 @@ static Status read_file(Arena *a, Arena *work, H5 *h, const Prepared *p, const F
                         Err *e) {
     Columns c = {0};
     TRY(check_identity(work, h, p, e));
-    TRY(take_sources(work, h, p, out, e));
+    TRY(take_sources(a, work, h, p, out, e));
     TRY(read_columns(work, h, p, &c, e));
     TRY(dataset_room(a, c.n_rows, c.n_label_rows, out, e));
     TRY(take_rows(p, &c, m, vocab, out, e));

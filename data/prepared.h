@@ -10,9 +10,9 @@
  *   /format "lorac-prepared-data"   /version i64   /key text
  *   /ids i32 [tokens]   /trained u8 [tokens]   one piece each, used where it is mapped
  *   /bounds i64 [rows+1]   row r is tokens bounds[r] .. bounds[r+1]
- *   /rows/line i64, /rows/source i32, /rows/number i32, /rows/trained i32 [rows]: see DataRow
+ *   /rows/line i64, /rows/source i32, /rows/number i32, /rows/trained i32, /rows/side u8 [rows]: see DataRow
  *   /labels i32, /label_rows i64 [n, 2]: only where rows bring labels of their own; see LabelRow
- *   /sources text, JSON: [{"path", "type", "first_row"}, ...]   /ledger i64 [sources, 4]: rows, read, trained, masked */
+ *   /sources text, JSON: [{"path", "type", "found_by", "bare", "first_row"}, ...], see Dataset   /ledger i64 [sources, 4]: rows, read, trained, masked */
 #ifndef LORAC_DATA_PREPARED_H
 #define LORAC_DATA_PREPARED_H
 

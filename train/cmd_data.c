@@ -15,11 +15,13 @@ const char cmd_data_help[] =
     "\n"
     "show   every training row in file order: its text with the trained tokens marked (by colour on a terminal, by [brackets]\n"
     "       elsewhere); with --json one object a row: {\"dataset\",\"line\",\"text\",\"ids\",\"trained\"},\n"
-    "       and \"element\" in a JSON array. --row N: that row only, from 0 over all datasets.\n"
+    "       and \"element\" in a JSON array, \"side\" (chosen, rejected, desirable, undesirable) in preference data, where a pair is\n"
+    "       two objects of one line. --row N: that row only, from 0 over all datasets.\n"
     "stats  the token ledger (read = trained + masked + dropped), the rows' lengths, duplicates, bins and steps; with --json one\n"
     "       object\n"
     "check  every bad row of every file at once, FILE:LINE:COL and why, at most 100: what training would refuse, and rows of\n"
-    "       another type than their file's first, or with an empty or blank text to train on; exit status 3 when there is any\n"
+    "       another type than their file's first, with an empty or blank text to train on, and in chats empty turns, unknown roles,\n"
+    "       tool results that nobody asked for, nobody to train; exit status 3 when there is any\n"
     "prepare the rows as token ids, kept in dataset_prepared_path (default: prepared in output_dir) so that the runs that\n"
     "       follow start at once; a run makes them itself where they are not there\n"
     "render conversations as the model's chat template writes them. F, or the standard input, has one object a line: messages,\n"
@@ -52,6 +54,7 @@ static Status show_json(Trainer *t, const Dataset *d, const DataRow *r, Err *e) 
     TRY(json_put_string(&b, path, strlen(path), e));
     TRY(buf_printf(&b, e, ",\"line\":%lld", (long long)r->line));
     if (dataset_element(d, r) > 0) TRY(buf_printf(&b, e, ",\"element\":%lld", (long long)dataset_element(d, r)));
+    if (r->side != SIDE_NONE) TRY(buf_printf(&b, e, ",\"side\":\"%s\"", SIDE_NAMES[r->side]));
     TRY(buf_puts(&b, ",\"text\":", e));
     TRY(row_text(t, d->ids + r->start, r->length, &text, &len, e));
     TRY(json_put_string(&b, text, len, e));
@@ -68,6 +71,7 @@ static Status show_text(Trainer *t, const Dataset *d, const DataRow *r, Err *e) 
     char place[1024];
     fprintf(out, "%s  %d tokens, %d trained", dataset_place(d, r, place, sizeof place), r->length, r->trained);
     if (free_labels > 0) fprintf(out, " (%lld towards a label that is another id)", (long long)free_labels);
+    if (r->side != SIDE_NONE) fprintf(out, ", %s", SIDE_NAMES[r->side]);
     fputc('\n', out);
     for (int64_t i = 0; i < r->length;) {
         int64_t end = i;
@@ -87,11 +91,11 @@ static Status show(Trainer *t, const Args *args, Err *e) {
     const Dataset *d = &t->train;
     int64_t only = -1;
     TRY(args_int(args, "--row", 0, INT64_MAX, &only, e));
-    if (only >= d->n_rows)
-        FAIL(e, ERR_USAGE, "--row %lld: there are %lld rows, from 0", (long long)only, (long long)d->n_rows);
+    int64_t rows = d->n_rows > 0 ? (int64_t)d->rows[d->n_rows - 1].number + 1 : 0; /* a pair is one */
+    if (only >= rows) FAIL(e, ERR_USAGE, "--row %lld: there are %lld rows, from 0", (long long)only, (long long)rows);
     for (int64_t i = 0; i < d->n_rows; i++) {
         ArenaMark mark = arena_mark(t->save);
-        if (only >= 0 && i != only) continue;
+        if (only >= 0 && d->rows[i].number != only) continue;
         if (args_has(args, "--json"))
             TRY(show_json(t, d, &d->rows[i], e));
         else

@@ -20,9 +20,11 @@ const char cmd_eval_help[] =
     "  --base M            GGUF file or model folder\n"
     "  --adapter DIR       PEFT adapter folder\n"
     "  --data F            data file (JSONL or a JSON array, plain, gzip or zstd), a folder of them, or a pattern\n"
-    "  --type T            row type: prompt_completion, text, tokens, chat, sharegpt (default: seen from the fields)\n"
+    "  --type T            row type: prompt_completion, text, tokens, chat, sharegpt, alpaca or input_output (default: seen from\n"
+    "                      the fields)\n"
     "  --field-prompt C, --field-completion C, --field-text C, --field-input-ids C, --field-labels C, --field-messages C,\n"
-    "  --field-conversations C, --field-tools C, --field-system C   column names\n"
+    "  --field-conversations C, --field-tools C, --field-system C, --field-instruction C, --field-input C, --field-output C,\n"
+    "  --field-history C, --field-segments C   column names\n"
     "  --chat-template F   Jinja template of chats, instead of the model's own\n"
     "  --template-date D   the day that templates see as today, YYYY-MM-DD (default: today)\n"
     "  --compare           base and adapter side by side\n"
@@ -45,6 +47,11 @@ static const ArgSpec SPECS[] = {{"--base", "M"},
                                 {"--field-conversations", "COLUMN"},
                                 {"--field-tools", "COLUMN"},
                                 {"--field-system", "COLUMN"},
+                                {"--field-instruction", "COLUMN"},
+                                {"--field-input", "COLUMN"},
+                                {"--field-output", "COLUMN"},
+                                {"--field-history", "COLUMN"},
+                                {"--field-segments", "COLUMN"},
                                 {"--chat-template", "F"},
                                 {"--template-date", "YYYY-MM-DD"},
                                 {"--compare", NULL},
@@ -95,6 +102,7 @@ static TargetSet wanted_targets(const EvalJob *job) {
 /* Which files a folder or a pattern gave. */
 static Status tell_files(EvalJob *job, const Dataset *d, Err *e) {
     Buf b = {.arena = job->ctx->arena};
+    data_tell_types(&job->ctx->log, d);
     if (d->n_sources == 1 && d->left_out[0] == NULL) return OK;
     TRY(dataset_print_ledger(d, &b, e));
     b.data[b.len - 1] = 0;
@@ -118,6 +126,7 @@ static Status load_set(EvalJob *job, const DataSource *source, const char *name,
     }
     TRY(dataset_load(job->ctx->arena, source, 1, &dc, &d, e));
     TRY(tell_files(job, &d, e));
+    TRY(dataset_refuse_sides(&d, e));
     return eval_set_open(job->ctx->arena, name, &d, job->session.base->config.max_positions, wanted_targets(job),
                          &job->sets[job->n_sets++], e);
 }
@@ -132,9 +141,16 @@ static Status open_data(EvalJob *job, Err *e) {
                                                      [FIELD_MESSAGES] = "--field-messages",
                                                      [FIELD_CONVERSATIONS] = "--field-conversations",
                                                      [FIELD_TOOLS] = "--field-tools",
-                                                     [FIELD_SYSTEM] = "--field-system"};
+                                                     [FIELD_SYSTEM] = "--field-system",
+                                                     [FIELD_INSTRUCTION] = "--field-instruction",
+                                                     [FIELD_INPUT] = "--field-input",
+                                                     [FIELD_OUTPUT] = "--field-output",
+                                                     [FIELD_HISTORY] = "--field-history",
+                                                     [FIELD_SEGMENTS] = "--field-segments"};
     DataSource s = {.path = args_get(job->args, "--data"), .type = args_get(job->args, "--type")};
-    for (int f = 0; f < FIELD_COUNT; f++) s.fields[f] = args_get(job->args, OPTIONS[f]);
+    for (int f = 0; f < FIELD_COUNT; f++) {
+        if (OPTIONS[f] != NULL) s.fields[f] = args_get(job->args, OPTIONS[f]);
+    }
     TRY(arena_alloc(job->ctx->arena, 1, sizeof *job->sets, &job->sets, e));
     return load_set(job, &s, s.path, e);
 }

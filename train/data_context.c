@@ -53,10 +53,12 @@ static Status open_chat(Arena *a, const char *base, const char *file, const char
         if (st == OK) st = chat_open(a, file, (TokenText){text, len}, dc->tokenizer, now, &chat, e);
         if (st != OK) return err_prefix(e, st, "chat_template");
         dc->chat = chat;
+        dc->chat_from = file;
         return OK;
     }
     dc->no_chat = "the base has none; chat_template: FILE gives one";
     if (source.len == 0) return OK;
+    dc->chat_from = base;
     Err none;
     Status st = chat_open(a, base, source, dc->tokenizer, now, &chat, &none);
     if (st == ERR_OOM) *e = none;
@@ -69,6 +71,7 @@ static Status open_chat(Arena *a, const char *base, const char *file, const char
     TRY(arena_printf(a, &why, e, "the base's own cannot be read (%s); chat_template: FILE gives another",
                      none.message));
     dc->no_chat = why;
+    dc->chat_unreadable = true;
     return OK;
 }
 
@@ -117,4 +120,34 @@ Status data_source_of(const Config *c, const char *list, int64_t i, DataSource *
         FAIL(e, ERR_CONFIG, "%s: train_on_eos: got '%.40s', expected turn, all, last or none", where, eos);
     }
     return OK;
+}
+
+void data_tell_types(Log *log, const Dataset *d) {
+    for (int i = 0, end; i < d->n_sources; i = end) {
+        end = i + 1;
+        if (d->found_by[i] == NULL) continue;
+        while (end < d->n_sources && d->entries[end] == d->entries[i] && d->found_by[end] != NULL &&
+               d->types[end] == d->types[i] && strcmp(d->found_by[end], d->found_by[i]) == 0)
+            end++;
+        char more[40] = "";
+        if (end > i + 1) snprintf(more, sizeof more, " and %d more", end - i - 1);
+        log_note(log, "%s%s: rows of type %s (detected from the fields %s)", d->paths[i], more, d->types[i],
+                 d->found_by[i]);
+    }
+}
+
+void data_warn_bare(Log *log, const Dataset *d, const DataContext *dc) {
+    int64_t rows = 0;
+    int first = -1;
+    for (int i = 0; i < d->n_sources; i++) {
+        rows += d->bare[i];
+        if (first < 0 && d->bare[i] > 0) first = i;
+    }
+    if (rows == 0 || dc->chat_from == NULL) return;
+    log_warn(
+        log,
+        "%s: %lld rows are a bare prompt and completion, but the model has a chat template (in %s), which whatever serves it "
+        "will put around the prompt; write the rows as messages (type chat) or as instruction and output (type alpaca), or "
+        "ignore this if the model will be used without its template",
+        d->paths[first], (long long)rows, dc->chat_from);
 }

@@ -2,6 +2,7 @@
 #ifndef LORAC_TRAIN_DATA_CONTEXT_H
 #define LORAC_TRAIN_DATA_CONTEXT_H
 
+#include "base/log.h"
 #include "configs/config.h"
 #include "data/dataset.h"
 
@@ -21,5 +22,10 @@ Status data_context_open(Arena *a, const char *base, const char *template_file, 
 
 /* An entry of `datasets` or `test_datasets` as a source. */
 Status data_source_of(const Config *c, const char *list, int64_t i, DataSource *out, Err *e);
+
+/* A note for each file whose row type was not given: what was detected, and from which columns. */
+void data_tell_types(Log *log, const Dataset *d);
+/* One warning where rows that are a prompt and a completion as plain texts go to a model with a chat template. */
+void data_warn_bare(Log *log, const Dataset *d, const DataContext *dc);
 
 #endif

@@ -106,6 +106,8 @@ static Status put_sources(Buf *b, const Dataset *d, bool first, Err *e) {
         TRY(json_put_int_member(b, "rows_dropped", g->rows_dropped, e));
         TRY(json_put_int_member(b, "rows_cut", g->rows_cut, e));
         TRY(json_put_int_member(b, "duplicates", g->duplicates, e));
+        for (int k = SIDE_NONE + 1; k < SIDE_COUNT; k++)
+            if (g->sides[k] > 0) TRY(json_put_int_member(b, SIDE_NAMES[k], g->sides[k], e));
         TRY(buf_putc(b, '}', e));
     }
     return OK;

@@ -40,6 +40,7 @@ typedef struct Trainer {
     struct Tokenizer *tokenizer; /* NULL when every dataset holds token ids */
     Dataset train;
     DataCounts counts;
+    bool data_only;      /* nothing is trained: what it cannot be trained on may be looked at */
     DataCheck *check;    /* of trainer_check_data */
     EvalResult *results; /* by set */
     EvalSet *sets;       /* held-out sets; the first decides which adapter is best */

@@ -138,6 +138,8 @@ static Status open_sets(Trainer *t, Dataset *held_out, const DataSource *tests, 
     for (int i = 0; i < n_tests; i++) {
         Dataset d;
         TRY(prepared_data_load(prepared, t->host, &tests[i], 1, dc, &d, e));
+        data_tell_types(&t->ctx->log, &d);
+        if (!t->data_only) TRY(dataset_refuse_sides(&d, e));
         TRY(take_max_rows(t, "test_datasets", i, 1, &d, e));
         TRY(warn_overlap(t, &d, e));
         TRY(add_set(t, tests[i].path, &d, e));
@@ -198,10 +200,13 @@ Status trainer_data(Trainer *t, DataUse use, Err *e) {
     TRY(may_prepare(t, use, &prepare, e));
     TRY(prepared_data_open(a, c, &t->ctx->log, n_tests + 1, prepare, &prepared, &dc, e));
     TRY(prepared_data_load(&prepared, a, sources, n, &dc, &all, e));
+    data_tell_types(&t->ctx->log, &all);
     if (use == DATA_ROWS) {
         t->train = all;
         return OK;
     }
+    if (!t->data_only) TRY(dataset_refuse_sides(&all, e));
+    data_warn_bare(&t->ctx->log, &all, &dc);
     TRY(take_max_rows(t, "datasets", 0, n, &all, e));
     if (t->counts.wanted) TRY(count_duplicates(&all, t->tokenizer, &t->counts, e));
     if (config_bool(c, "dedupe")) TRY(dataset_dedupe(&all, e));

@@ -132,6 +132,7 @@ static Status open_session(Ctx *ctx, Config *config, Trainer *t, Err *e) {
 
 Status trainer_open_data(Ctx *ctx, Config *config, DataUse use, Trainer *t, Err *e) {
     TRY(open_session(ctx, config, t, e));
+    t->data_only = true;
     t->counts.wanted = use == DATA_BATCHES;
     return trainer_data(t, use, e);
 }

@@ -71,6 +71,47 @@ printf '{"txt": 1}\n' >"$dir/t"
 check 3 "test_datasets.0.path=$dir/t"
 says "/t:1:1: the fields (txt) fit no row type"
 
+# inside of chats: everything at once, with the place of the member; what is odd but not bad is said once a file
+cat >"$dir/strict.jinja" <<'END'
+{%- for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) and m.role in ['user', 'assistant'] %}{{ raise_exception('Roles must alternate') }}{% endif %}<|im_start|>{{ m.role }}
+{{ m.content }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}
+END
+{
+    printf '\xef\xbb\xbf{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]}\r\n'
+    printf '{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}, {"role": "assistant", "content": "c"}]}\n'
+    printf '{"messages": [{"role": "user", "content": ""}, {"role": "assistant", "content": "\\n"}]}\n'
+    printf '{"messages": [{"role": "user", "content": "\xc3\xa9"}, {"role": "assistent", "content": "b"}]}\n'
+    printf '{"messages": [{"role": "user", "content": "a"}]}\n'
+    printf '{"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "7"}, {"role": "user", "content": "c"}, {"role": "assistant", "content": "c"}]}\n'
+    printf '{"messages": [{"role": "user", "content": "\\ud83d"}, {"role": "assistant", "content": "c"}]}\n'
+    printf '{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "c"}]}\n'
+    printf '{"messages": []}\n'
+    printf '{"messages": [{"role": "user", "content": "'
+    head -c 50000000 /dev/zero | tr '\0' ' '
+    printf 'a"}, {"role": "assistant", "content": ""}]}\n'
+} >"$dir/chats.jsonl"
+check 3 "datasets.0.path=$dir/chats.jsonl" "chat_template=$dir/strict.jinja"
+says 'chats.jsonl:2:49: the chat template raised an error: Roles must alternate'
+says 'chats.jsonl:3:32: messages[0]: the user says nothing (empty)'
+says 'chats.jsonl:3:70: messages[1]: the assistant says nothing (only blanks)'
+says "chats.jsonl:4:50: messages[1].role: 'assistent' is none of system,"
+says 'chats.jsonl:4:2: no message of the assistant: nothing is trained'
+says 'chats.jsonl:5:2: no message of the assistant: nothing is trained'
+says "chats.jsonl:6:50: messages[1]: a tool's result without a tool call before it"
+says 'chats.jsonl:7:44: a \u escape of half a surrogate pair'
+says "chats.jsonl:8:1: a row of type sharegpt in a file of type chat (field 'messages' is missing)"
+says 'chats.jsonl:9:1: the conversation has no message'
+says 'chats.jsonl:10:50000071: messages[1]: the assistant says nothing (empty)'
+says 'tokens, sequence_len is 256'
+grep -qF 'chats.jsonl:1:' "$dir/out" && fail "a good row is told"
+grep -qE '^error.*9 bad rows in 2 files' "$dir/err" || fail "no summary: $(cat "$dir/err")"
+for note in 'rows of type chat (detected from the fields messages)' 'begins with a byte order mark' 'lines end in CRLF' \
+    '1 rows end with a message of the user, which no answer follows (the first: line 1)'; do
+    [ "$(grep -cF "chats.jsonl: $note" "$dir/err")" -eq 1 ] || fail "no note '$note': $(cat "$dir/err")"
+done
+
 # a file many times as long takes no more memory
 peak() { # FILE -> kilobytes
     printf 'base_model: data/tiny/tiny.gguf\noutput_dir: %s/out\ndatasets:\n  - path: %s\n' "$dir" "$1" >"$dir/peak.yaml"

@@ -202,7 +202,7 @@ static void wrong_values_say_got_and_expected(void **state) {
         {"datasets:\n  - pth: a.jsonl\n", ":2:5: unknown key 'pth' in an entry of datasets; did you mean 'path'?"},
         {"datasets:\n  - path: [a]\n", "datasets.0.path: got a list, expected text"},
         {"datasets:\n  - path: a\n    path: b\n", ":3:5: key 'path' is given twice"},
-        {"datasets:\n  - path: a\n    field_prompt: b\n    field_instruction: c\n",
+        {"datasets:\n  - path: a\n    field_prompt: b\n    prompt_feature: c\n",
          ":4:5: datasets.0.field_prompt is given twice, first in line 3"},
         {"base_model: m\ndatasets:\n  - type: text\n", ":3:5: datasets.0: path is missing"},
         {"datasets:\n  - path: a\n    split: test\n", "split: a file is read whole"},
@@ -345,7 +345,7 @@ static void aliases_and_neutral_values(void **state) {
     const char *text =
         "model: m\ncutoff_len: 99\noptim: adamw_torch\nload_in_4bit: false\npeft_use_dora: False\nchat_template:\n"
         "flash_attention: true\nlora_target: all\nnum_epochs: 2\nmax_steps: 5\neval_steps: 3\nloraplus_lr_ratio: 1.0\n"
-        "lora_alpha:\ndatasets:\n  - path: a\n    field_instruction: q\n    ds_type: json\n    split: train\n";
+        "lora_alpha:\ndatasets:\n  - path: a\n    prompt_feature: q\n    ds_type: json\n    split: train\n";
     assert_int_equal(load(text, NULL, &c), OK);
     assert_string_equal(config_string(c, "base_model"), "m");
     assert_int_equal(config_int(c, "sequence_len"), 99);
@@ -354,7 +354,7 @@ static void aliases_and_neutral_values(void **state) {
     assert_true(has_note(c, ":1:1: model is base_model here"));
     assert_true(has_note(c, "cutoff_len is sequence_len here"));
     assert_true(has_note(c, "optimizer: 'adamw_torch' is 'adamw' here"));
-    assert_true(has_note(c, "field_instruction is field_prompt here"));
+    assert_true(has_note(c, "prompt_feature is field_prompt here"));
     assert_true(has_note(c, "num_epochs is not used"));
     assert_true(has_note(c, "eval_steps does nothing without held-out data"));
     assert_true(has_note(c, "lora_alpha is empty: its default 32 is used"));

@@ -140,8 +140,9 @@ static void columns_and_types(void **state) {
     ASSERT_OK(load_source(renamed, source, &d, &e), e);
     assert_string_equal(d.types[0], "tokens");
     ASSERT_OK(load_source(plain, (DataSource){.type = ""}, &d, &e), e);
-    ASSERT_FAILS(load_source(plain, (DataSource){.type = "chats", .where = "c.yaml:3:5"}, &d, &e), e, ERR_CONFIG,
-                 "c.yaml:3:5: type: got 'chats', expected one of prompt_completion, text, tokens, chat, sharegpt");
+    ASSERT_FAILS(
+        load_source(plain, (DataSource){.type = "chats", .where = "c.yaml:3:5"}, &d, &e), e, ERR_CONFIG,
+        "c.yaml:3:5: type: got 'chats', expected one of prompt_completion, text, tokens, chat, sharegpt, alpaca, input_output, preference, kto");
     source = (DataSource){.type = "tokens", .where = "c.yaml:3:5"};
     source.fields[FIELD_PROMPT] = "q";
     ASSERT_FAILS(load_source(plain, source, &d, &e), e, ERR_CONFIG,
@@ -154,7 +155,8 @@ static void columns_and_types(void **state) {
                  ERR_DATA, "fit more than one row type");
     ASSERT_FAILS(load_source("{\"text\": \"a\"}\n", (DataSource){0}, &d, &e), e, ERR_DATA,
                  "need the model's tokenizer");
-    for (int i = 0; i < FORMAT_COUNT; i++) assert_non_null(strstr(format_names(), FORMATS[i].name));
+    char names[256];
+    for (int i = 0; i < FORMAT_COUNT; i++) assert_non_null(strstr(format_names(names, sizeof names), FORMATS[i].name));
 }
 
 /* n rows; row i has the ids 0, i % 90 + 1 and i % 7 more. */

@@ -1,71 +1,7 @@
-/* Row types that need a tokenizer: which ids, which of them are trained, with and without BOS. The tokenizer is a tiny one
- * of single letters with SentencePiece's mark for spaces, so that a continuation differs from a beginning. */
-#include "tests/data/rows_file.h"
+/* Row types of text: which ids, which of them are trained, with and without BOS. */
+#include "tests/data/tiny_tokenizer.h"
 
 #include "data/formats.h"
-#include "data/tokenizer.h"
-
-#include <stdio.h>
-#include <string.h>
-
-enum { UNK = 0, BOS = 1, END = 2, MARK = 3, LETTER = 4, STOP = LETTER + 26, N_TOKENS = STOP + 1 };
-
-static TokenText text_of(const char *s) { return (TokenText){.s = s, .len = strlen(s)}; }
-
-/* <unk> <s> </s> ▁ a..z <stop> */
-static Tokenizer *tiny(bool add_bos, int32_t eos) {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
-    static const uint8_t kinds[N_TOKENS] = {[UNK] = TOKEN_UNKNOWN,
-                                            [BOS] = TOKEN_CONTROL,
-                                            [END] = TOKEN_CONTROL,
-                                            [MARK... STOP - 1] = TOKEN_NORMAL,
-                                            [STOP] = TOKEN_CONTROL};
-    TokenText tokens[N_TOKENS] = {text_of("<unk>"), text_of("<s>"), text_of("</s>"), text_of("\xE2\x96\x81")};
-    for (int i = 0; i < 26; i++) tokens[LETTER + i] = (TokenText){.s = &letters[i], .len = 1};
-    tokens[STOP] = text_of("<stop>");
-    const AddedToken added[] = {{.id = BOS, .content = tokens[BOS], .special = true},
-                                {.id = END, .content = tokens[END], .special = true},
-                                {.id = STOP, .content = tokens[STOP], .special = true}};
-    TokenizerSpec spec = {.name = "tiny",
-                          .n_tokens = N_TOKENS,
-                          .tokens = tokens,
-                          .kinds = kinds,
-                          .n_added = 3,
-                          .added = added,
-                          .prefix_rule = PREFIX_EVERY_PIECE,
-                          .space_from = text_of(" "),
-                          .space_to = tokens[MARK],
-                          .prefix = tokens[MARK],
-                          .decode = DECODE_PIECES,
-                          .bos = BOS,
-                          .eos = eos,
-                          .unk = UNK,
-                          .pad = -1,
-                          .add_bos = add_bos};
-    Tokenizer *t;
-    Err e;
-    ASSERT_OK(tokenizer_open(arena, &spec, &t, &e), e);
-    return t;
-}
-
-/* "ids" of a text where _ is the mark, ^ BOS, $ the end token, ! the stop token; trained ones follow a '. */
-static const char *image(const Dataset *d, int64_t row) {
-    static char out[128];
-    size_t at = 0;
-    const DataRow *r = &d->rows[row];
-    for (int64_t i = r->start; i < r->start + r->length; i++) {
-        int32_t id = d->ids[i];
-        if (d->trained[i]) out[at++] = '\'';
-        out[at++] = id == BOS    ? '^'
-                    : id == END  ? '$'
-                    : id == MARK ? '_'
-                    : id == STOP ? '!'
-                    : id == UNK  ? '?'
-                                 : (char)('a' + id - LETTER);
-    }
-    out[at] = 0;
-    return out;
-}
 
 static Status load(const char *json, bool add_bos, int32_t eos, DataSource source, Dataset *d, Err *e) {
     Tokenizer *t = tiny(add_bos, eos);
@@ -97,6 +33,12 @@ static void rows_become_ids(void **state) {
         {"{\"text\": \"ab c\"}", true, "text", "^'_'a'b'_'c'$"},
         {"{\"text\": \"ab\"}", false, "text", "_'a'b'$"},
         {"{\"text\": \"\"}", true, "text", "^'$"},
+        {"{\"segments\": [{\"label\": false, \"text\": \"ab\"}, {\"label\": true, \"text\": \"c d<stop>\"}]}", true,
+         "input_output", "^_ab'c'_'d'!"},
+        {"{\"segments\": [{\"label\": true, \"text\": \"\"}, {\"text\": \"<s>a\", \"label\": true}, "
+         "{\"label\": false, \"text\": \"b\"}]}",
+         true, "input_output", "^'_'ab"},
+        {"{\"segments\": [{\"label\": true, \"text\": \"ab\"}]}", false, "input_output", "_'a'b"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         Dataset d;
@@ -136,11 +78,19 @@ static void bad_rows(void **state) {
         {"{\"prompt\": \"a\"}", "prompt_completion",
          "rows.jsonl:1: field 'completion' is missing (fields here: prompt)"},
         {"{\"prompt\": \"a\", \"completion\": null}", "prompt_completion",
-         "field 'completion': got null, expected a string"},
+         "field 'completion': got null, expected a string or a list"},
         {"{\"prompt\": [\"a\"], \"completion\": \"\"}", "prompt_completion",
-         "field 'prompt': got a list, expected a string"},
+         "the prompt is a list, the completion a string; expected two texts, or two lists of messages"},
+        {"{\"prompt\": {}, \"completion\": \"\"}", "prompt_completion",
+         "field 'prompt': got an object, expected a string or a list"},
+        {"{\"prompt\": [], \"completion\": []}", "prompt_completion", "a list of messages needs a chat template"},
         {"{\"text\": \"\"}", "text", "rows.jsonl:1: no trained token (1 tokens"},
         {"{\"prompt\": \"\", \"completion\": \"\"}", "prompt_completion", "no trained token"},
+        {"{\"segments\": [3]}", "input_output", "segments[0]: got an integer, expected an object with label and text"},
+        {"{\"segments\": [{\"label\": true}]}", "input_output", "segments[0].text: got nothing, expected a string"},
+        {"{\"segments\": [{\"label\": 1, \"text\": \"a\"}]}", "input_output", "segments[0].label: got an integer"},
+        {"{\"segments\": [{\"label\": false, \"text\": \"ab\"}]}", "input_output", "no trained token (3 tokens"},
+        {"{\"segments\": []}", "input_output", "no trained token (0 tokens"},
         {"{\"text\": \"a\"}\n{\"text\": 3}", "text", "rows.jsonl:2: field 'text': got an integer"},
     };
     Dataset d;
