@@ -193,22 +193,21 @@ static void add_target(BatchView *v, int64_t index, int32_t id, int use) {
 /* Adds one document at the view's end; `key` is the token key of its first token. */
 static void add_document(const Batches *b, BatchView *v, int32_t row, uint64_t key) {
     const DataRow *r = &b->data->rows[row];
-    const int32_t *ids = b->data->ids + r->start;
-    const int32_t *labels = dataset_labels(b->data, r);
-    const uint8_t *trained = b->data->trained + r->start;
+    const int32_t *own = b->data->ids + r->start, *labels = dataset_labels(b->data, r);
     TargetSet wanted = b->options.targets;
     int64_t at = v->n_tokens;
     v->doc_row[v->n_docs] = row;
     v->cu_seqlens[v->n_docs++] = (int32_t)at;
     for (int32_t i = 0; i < r->length; i++) {
-        v->ids[at + i] = ids[i];
+        int32_t id = dataset_id(b->data, r, i), label = labels == own ? id : labels[i];
+        bool trained = dataset_is_trained(b->data, r, i);
+        v->ids[at + i] = id;
         v->pos[at + i] = i;
         v->token_key[at + i] = key + (uint64_t)i;
         if (i == 0) continue;
-        bool own = labels[i] == ids[i];
-        if (trained[i]) add_target(v, at + i - 1, labels[i], TARGET_LOSS | (own ? TARGET_ID : 0));
-        bool more = trained[i] ? !own && wanted != TARGETS_TRAINED : wanted == TARGETS_ALL;
-        if (more) add_target(v, at + i - 1, ids[i], TARGET_ID);
+        if (trained) add_target(v, at + i - 1, label, TARGET_LOSS | (label == id ? TARGET_ID : 0));
+        bool more = trained ? label != id && wanted != TARGETS_TRAINED : wanted == TARGETS_ALL;
+        if (more) add_target(v, at + i - 1, id, TARGET_ID);
     }
     v->n_tokens += r->length;
 }

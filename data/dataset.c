@@ -12,7 +12,9 @@ void dataset_count(Dataset *d) {
         *g = (Ledger){.rows_dropped = g->rows_dropped,
                       .rows_cut = g->rows_cut,
                       .duplicates = g->duplicates,
-                      .dropped = g->dropped};
+                      .dropped = g->dropped,
+                      .rows_split = g->rows_split,
+                      .repeated = g->repeated};
     }
     for (int64_t i = 0; i < d->n_rows; i++) {
         Ledger *g = &d->ledger[d->rows[i].source];

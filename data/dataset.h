@@ -83,7 +83,12 @@ typedef struct DataRow {
     int32_t source;
     int32_t number; /* of the row over all sources, in file order, from 0; both rows of a pair have the same */
     uint8_t side;   /* RowSide; a pair is its chosen row with its rejected one behind */
+    /* What excess_length_strategy made of it: */
+    uint8_t edits;   /* ROW_FIRST, ROW_LAST: the first, the last id is first_id, last_id; the last one is trained */
+    int32_t context; /* so many tokens at the front are not trained, whatever the flags say */
+    int32_t first_id, last_id;
 } DataRow;
+enum { ROW_FIRST = 1, ROW_LAST = 2 };
 
 /* A row with at least one label that is not its own id. Other rows have none of these: their labels are their ids. */
 typedef struct LabelRow {
@@ -96,7 +101,8 @@ typedef struct LabelRow {
 typedef struct Ledger {
     int64_t rows, rows_dropped, rows_cut, duplicates; /* left out for their length, cut, left out as duplicates */
     int64_t read, trained, masked, dropped;
-    int64_t sides[SIDE_COUNT]; /* rows by side */
+    int64_t sides[SIDE_COUNT];    /* rows by side */
+    int64_t rows_split, repeated; /* rows split; tokens that stand in two pieces, masked in the second and read again */
 } Ledger;
 
 typedef struct Dataset {
@@ -121,7 +127,18 @@ typedef struct Dataset {
     Ledger *ledger;     /* by source; of the rows of this (sub)set */
 } Dataset;
 
-typedef enum ExcessStrategy { EXCESS_RAISE, EXCESS_DROP, EXCESS_TRUNCATE } ExcessStrategy;
+typedef enum ExcessStrategy { EXCESS_RAISE, EXCESS_DROP, EXCESS_TRUNCATE, EXCESS_SPLIT } ExcessStrategy;
+
+/* What dataset_limit does with rows of more than max_tokens. `what` names the limit in messages ("sequence_len" or "the model's
+ * context"). */
+typedef struct LengthLimit {
+    int64_t max_tokens;
+    const char *what;
+    ExcessStrategy strategy;
+    const struct Tokenizer *tokenizer; /* truncate, split: which tokens end a turn, and BOS; may be NULL */
+    int64_t overlap;                   /* split: tokens of the piece before, at most half of max_tokens */
+    Arena *arena;                      /* split: for the pieces */
+} LengthLimit;
 
 /* Reads all files of all entries, in order. Rows keep their full length. */
 Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const DataContext *context, Dataset *out,
@@ -149,10 +166,15 @@ Status dataset_check(const DataSource *sources, int n_sources, const DataContext
  * leaves no row to train on, or none to hold out, is an error. val may be empty (n_rows 0). train and val share all's arrays. */
 Status dataset_split(Arena *a, const Dataset *all, double size, uint64_t seed, Dataset *train, Dataset *val, Err *e);
 
-/* Applies excess_length_strategy to rows longer than max_tokens: an error that lists them (FILE:LINE: N tokens; the first 20
- * and how many more), the row is left out, or its end is cut off (a row with no trained token left is an error). `what` names the limit in the message ("sequence_len" or
- * "the model's context"). Dropping every row is an error. */
-Status dataset_limit(Dataset *d, int64_t max_tokens, ExcessStrategy strategy, const char *what, Err *e);
+/* Applies excess_length_strategy to rows that are too long.
+ * raise     an error that lists them (FILE:LINE: N tokens; the first 20 and how many more).
+ * drop      the row is left out; leaving out every row is an error.
+ * truncate  the row ends with its last whole turn that fits: with a trained end token. Where not even the first one fits, its
+ *           text is cut and its end token kept, in the last place. A row of type tokens is cut where the limit is. A row with no
+ *           trained token left is an error.
+ * split     a row of type text becomes as many as it takes. Each but the first begins with BOS, where the text does, and with
+ *           `overlap` tokens of the one before, which are its context and are not trained again. Others are an error. */
+Status dataset_limit(Dataset *d, const LengthLimit *l, Err *e);
 
 /* Whether row i is the second one of a pair whose first one stands before it. */
 bool dataset_goes_on(const Dataset *d, int64_t i);
@@ -164,6 +186,17 @@ Status dataset_refuse_sides(const Dataset *d, Err *e);
 const char *dataset_place(const Dataset *d, const DataRow *r, char *text, size_t size);
 /* Its number in its array, from 1; 0 in JSONL. */
 int64_t dataset_element(const Dataset *d, const DataRow *r);
+/* Id and flag of token i of a row. */
+static inline int32_t dataset_id(const Dataset *d, const DataRow *r, int64_t i) {
+    if ((r->edits & ROW_FIRST) != 0 && i == 0) return r->first_id;
+    if ((r->edits & ROW_LAST) != 0 && i == r->length - 1) return r->last_id;
+    return d->ids[r->start + i];
+}
+static inline bool dataset_is_trained(const Dataset *d, const DataRow *r, int64_t i) {
+    if (i == 0 || i < r->context) return false;
+    if ((r->edits & ROW_LAST) != 0 && i == r->length - 1) return true;
+    return d->trained[r->start + i] != 0;
+}
 /* Tokens of the longest row; of all rows; trained tokens of all rows. */
 int64_t dataset_longest(const Dataset *d);
 int64_t dataset_tokens(const Dataset *d);
@@ -177,7 +210,7 @@ int64_t dataset_free_labels(const Dataset *d, const DataRow *r);
 Status dataset_hash(Arena *scratch, const Dataset *d, Hash128 *out, Err *e);
 /* One line per source: rows and the token ledger; and one for what was left out of a folder. */
 Status dataset_print_ledger(const Dataset *d, Buf *out, Err *e);
-/* "raise", "drop", "truncate" (a config value, already checked: CHECK). */
+/* "raise", "drop", "truncate", "split" (a config value, already checked: CHECK). */
 ExcessStrategy excess_strategy(const char *name);
 /* "prompt_completion, text, ...": all row types, in text. */
 const char *format_names(char *text, size_t size);

@@ -10,8 +10,6 @@
 /* The draws of the held-out split are those of an epoch that no run reaches. */
 #define SPLIT_EPOCH UINT64_MAX
 
-enum { PLACE_BYTES = 1024 };
-
 /* Equal rows, and both rows of a pair, as one group: members (n) lists the rows of group g at begin[g] .. begin[g+1], groups by their first row. */
 typedef struct Groups {
     int32_t *begin, *members, *order;
@@ -154,79 +152,6 @@ const char *dataset_place(const Dataset *d, const DataRow *r, char *text, size_t
     return text;
 }
 
-static int32_t trained_before(const Dataset *d, const DataRow *r, int64_t end) {
-    int32_t n = 0;
-    for (int64_t i = 0; i < end; i++) n += d->trained[r->start + i];
-    return n;
-}
-
-/* The row's end is cut off. */
-static Status cut(const Dataset *d, DataRow *r, int64_t max_tokens, Err *e) {
-    Ledger *g = &d->ledger[r->source];
-    int32_t trained = trained_before(d, r, max_tokens);
-    char place[PLACE_BYTES];
-    if (trained == 0)
-        FAIL(e, ERR_DATA,
-             "%s: no trained token is left after cutting %d tokens to %lld; set excess_length_strategy to drop",
-             dataset_place(d, r, place, sizeof place), r->length, (long long)max_tokens);
-    g->rows_cut++;
-    g->dropped += r->length - max_tokens;
-    r->length = (int32_t)max_tokens;
-    r->trained = trained;
-    return OK;
-}
-
-/* All rows that are too long in one message: the first LISTED_MAX with their place, as far as the message has room. */
-static Status too_long(const Dataset *d, int64_t max_tokens, const char *what, Err *e) {
-    enum { LISTED_MAX = 20 };
-    char list[ERR_MESSAGE_BYTES - 512], place[PLACE_BYTES];
-    const char *advice = strcmp(what, "sequence_len") == 0
-                             ? "raise sequence_len, or set excess_length_strategy to drop or truncate"
-                             : "held-out rows are never cut; shorten the rows or leave them out";
-    int64_t rows = 0, listed = 0;
-    size_t at = 0;
-    bool room = true;
-    for (int64_t i = 0; i < d->n_rows; i++) {
-        const DataRow *r = &d->rows[i];
-        if (r->length <= max_tokens) continue;
-        rows++;
-        if (!room || listed == LISTED_MAX) continue;
-        int n = snprintf(list + at, sizeof list - at, "%s: %d tokens, ", dataset_place(d, r, place, sizeof place),
-                         r->length);
-        room = n > 0 && at + (size_t)n < sizeof list;
-        if (!room && listed > 0) continue;
-        at += room ? (size_t)n : strlen(list + at);
-        listed++;
-    }
-    list[at] = 0;
-    if (rows == listed)
-        FAIL(e, ERR_DATA, "%s%s more than %s %lld (the longest row has %lld); %s", list,
-             rows == 1 ? "which is" : "each", what, (long long)max_tokens, (long long)dataset_longest(d), advice);
-    FAIL(e, ERR_DATA, "%sand %lld more rows are longer than %s %lld (the longest row has %lld tokens); %s", list,
-         (long long)(rows - listed), what, (long long)max_tokens, (long long)dataset_longest(d), advice);
-}
-
-Status dataset_limit(Dataset *d, int64_t max_tokens, ExcessStrategy strategy, const char *what, Err *e) {
-    int64_t kept = 0;
-    if (strategy == EXCESS_RAISE) return dataset_longest(d) > max_tokens ? too_long(d, max_tokens, what, e) : OK;
-    for (int64_t i = 0; i < d->n_rows; i++) {
-        DataRow r = d->rows[i];
-        if (r.length > max_tokens && strategy == EXCESS_DROP) {
-            d->ledger[r.source].rows_dropped++;
-            d->ledger[r.source].dropped += r.length;
-            continue;
-        }
-        if (r.length > max_tokens) TRY(cut(d, &r, max_tokens, e));
-        d->rows[kept++] = r;
-    }
-    if (kept == 0 && d->n_rows > 0)
-        FAIL(e, ERR_DATA, "%s: all %lld rows are longer than %s %lld and were left out (excess_length_strategy)",
-             d->paths[0], (long long)d->n_rows, what, (long long)max_tokens);
-    d->n_rows = kept;
-    dataset_count(d);
-    return OK;
-}
-
 int64_t dataset_longest(const Dataset *d) {
     int64_t longest = 0;
     for (int64_t i = 0; i < d->n_rows; i++) {
@@ -280,6 +205,8 @@ Status dataset_hash(Arena *scratch, const Dataset *d, Hash128 *out, Err *e) {
         hasher_add(h, ids, (size_t)r->length * sizeof *ids);
         hasher_add(h, d->trained + r->start, (size_t)r->length);
         if (labels != ids) hasher_add(h, labels, (size_t)r->length * sizeof *labels);
+        const int32_t edits[] = {r->edits, r->context, r->first_id, r->last_id};
+        if (r->edits != 0 || r->context > 0) hasher_add(h, edits, sizeof edits);
         if (r->side != SIDE_NONE) hasher_add(h, &r->side, sizeof r->side);
     }
     *out = hasher_value(h);
@@ -313,19 +240,12 @@ Status dataset_print_ledger(const Dataset *d, Buf *out, Err *e) {
         if (g->rows_dropped > 0) TRY(buf_printf(out, e, ", %lld rows left out", (long long)g->rows_dropped));
         if (g->duplicates > 0) TRY(buf_printf(out, e, ", %lld duplicates left out", (long long)g->duplicates));
         if (g->rows_cut > 0) TRY(buf_printf(out, e, ", %lld rows cut", (long long)g->rows_cut));
+        if (g->rows_split > 0)
+            TRY(buf_printf(out, e, ", %lld rows split (%lld tokens more than once)", (long long)g->rows_split,
+                           (long long)g->repeated));
         TRY(buf_putc(out, '\n', e));
         if (d->left_out != NULL && d->left_out[s] != NULL)
             TRY(buf_printf(out, e, "no data, left out: %s\n", d->left_out[s]));
     }
     return OK;
-}
-
-ExcessStrategy excess_strategy(const char *name) {
-    static const char *const names[] = {
-        [EXCESS_RAISE] = "raise", [EXCESS_DROP] = "drop", [EXCESS_TRUNCATE] = "truncate"};
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(names[i], name) == 0) return (ExcessStrategy)i;
-    }
-    CHECK(false, "excess_length_strategy %s", name);
-    return EXCESS_RAISE;
 }

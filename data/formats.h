@@ -61,6 +61,8 @@ typedef struct RowType {
     uint8_t types[FIELD_COUNT]; /* 1u << JSON_..., of the values */
     Status (*add)(RowSink *sink, const Json *const values[FIELD_COUNT], Err *e);
     bool needs_tokenizer, needs_chat;
+    bool as_is;  /* ids are the row's own: no token is put in the place of another */
+    bool splits; /* text without turns, which may be split */
 } RowType;
 
 extern const RowType FORMATS[];

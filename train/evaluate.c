@@ -8,9 +8,10 @@
 
 Status eval_set_open(Arena *a, const char *name, Dataset *source, int64_t context, TargetSet targets, EvalSet *out,
                      Err *e) {
+    const LengthLimit limit = {.max_tokens = context, .what = "the model's context", .strategy = EXCESS_RAISE};
     out->name = name;
     out->data = *source;
-    TRY(dataset_limit(&out->data, context, EXCESS_RAISE, "the model's context", e));
+    TRY(dataset_limit(&out->data, &limit, e));
     TRY(batches_open_eval(a, &out->data, EVAL_TOKENS < context ? EVAL_TOKENS : context, targets, &out->batches, e));
     return batches_view(a, out->batches, &out->view, e);
 }

@@ -92,11 +92,19 @@ static Status take_weights(Trainer *t, int n, Err *e) {
 
 /* Rows that are too long are told once each, however often they are taken; what is left out or cut counts each time. */
 static Status limit_and_mix(Trainer *t, int n, Err *e) {
-    ExcessStrategy strategy = excess_strategy(config_string(t->config, "excess_length_strategy"));
-    int64_t most = config_int(t->config, "sequence_len");
-    if (strategy == EXCESS_RAISE) TRY(dataset_limit(&t->train, most, strategy, "sequence_len", e));
+    LengthLimit l = {.max_tokens = config_int(t->config, "sequence_len"),
+                     .what = "sequence_len",
+                     .strategy = excess_strategy(config_string(t->config, "excess_length_strategy")),
+                     .tokenizer = t->tokenizer,
+                     .arena = t->host};
+    double overlap = config_real(t->config, "split_overlap");
+    l.overlap = (int64_t)(overlap < 1.0 ? overlap * (double)l.max_tokens : overlap);
+    if (l.overlap > l.max_tokens / 2)
+        return config_error(t->config, "split_overlap", e, "%lld tokens are more than half of sequence_len %lld",
+                            (long long)l.overlap, (long long)l.max_tokens);
+    if (l.strategy == EXCESS_RAISE) TRY(dataset_limit(&t->train, &l, e));
     TRY(take_weights(t, n, e));
-    return strategy == EXCESS_RAISE ? OK : dataset_limit(&t->train, most, strategy, "sequence_len", e);
+    return l.strategy == EXCESS_RAISE ? OK : dataset_limit(&t->train, &l, e);
 }
 
 static Status count_duplicates(const Dataset *d, const Tokenizer *tokenizer, DataCounts *out, Err *e) {

@@ -14,6 +14,10 @@ static Status load_source(const char *text, DataSource source, Dataset *d, Err *
     return dataset_load(arena, &source, 1, &context, d, e);
 }
 
+static Status limit(Dataset *d, int64_t most, ExcessStrategy strategy, const char *what, Err *e) {
+    return dataset_limit(d, &(LengthLimit){.max_tokens = most, .what = what, .strategy = strategy, .arena = arena}, e);
+}
+
 static Status load(const char *text, Dataset *d, Err *e) {
     return load_source(text, (DataSource){.type = "tokens"}, d, e);
 }
@@ -72,7 +76,7 @@ static void labels_may_be_other_ids(void **state) {
         const DataRow *r = &part->rows[i % 2];
         assert_ptr_equal(dataset_labels(part, r), dataset_labels(&d, &d.rows[r->number]));
     }
-    ASSERT_OK(dataset_limit(&d, 2, EXCESS_TRUNCATE, "sequence_len", &e), e);
+    ASSERT_OK(limit(&d, 2, EXCESS_TRUNCATE, "sequence_len", &e), e);
     assert_memory_equal(dataset_labels(&d, &d.rows[1]), labels, 2 * sizeof *labels);
     assert_int_equal(dataset_free_labels(&d, &d.rows[3]), 1);
     ASSERT_OK(load("{\"input_ids\": [1, 2], \"labels\": [1, 2]}\n", &d, &e), e);
@@ -228,20 +232,21 @@ static void limits(void **state) {
     Dataset d;
     make(14, &d); /* lengths 2 3 4 5 6 7 8, twice */
     int64_t read = d.ledger[0].read;
-    ASSERT_FAILS(dataset_limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA, "rows.jsonl:7: 8 tokens, ");
-    assert_non_null(strstr(e.message, "rows.jsonl:14: 8 tokens, each more than sequence_len 7 (the longest row has 8); "
-                                      "raise sequence_len, or set excess_length_strategy to drop or truncate"));
+    ASSERT_FAILS(limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA, "rows.jsonl:7: 8 tokens, ");
+    assert_non_null(strstr(
+        e.message, "rows.jsonl:14: 8 tokens, each more than sequence_len 7 (the longest row has 8); "
+                   "raise sequence_len, or set excess_length_strategy to drop, truncate or (rows of type text) split"));
     assert_null(strstr(e.message, "rows.jsonl:6:"));
-    ASSERT_FAILS(dataset_limit(&d, 7, EXCESS_RAISE, "the model's context", &e), e, ERR_DATA, "never cut");
-    ASSERT_OK(dataset_limit(&d, 8, EXCESS_RAISE, "sequence_len", &e), e);
+    ASSERT_FAILS(limit(&d, 7, EXCESS_RAISE, "the model's context", &e), e, ERR_DATA, "never cut");
+    ASSERT_OK(limit(&d, 8, EXCESS_RAISE, "sequence_len", &e), e);
     assert_int_equal(d.n_rows, 14);
-    ASSERT_OK(dataset_limit(&d, 6, EXCESS_DROP, "sequence_len", &e), e);
+    ASSERT_OK(limit(&d, 6, EXCESS_DROP, "sequence_len", &e), e);
     assert_int_equal(d.n_rows, 10);
     assert_int_equal(d.ledger[0].dropped, 30);
     assert_int_equal(d.ledger[0].rows_dropped, 4);
     assert_int_equal(d.ledger[0].read, read);
     assert_int_equal(d.rows[5].line, 8);
-    ASSERT_OK(dataset_limit(&d, 4, EXCESS_TRUNCATE, "sequence_len", &e), e);
+    ASSERT_OK(limit(&d, 4, EXCESS_TRUNCATE, "sequence_len", &e), e);
     assert_int_equal(d.n_rows, 10);
     assert_int_equal(dataset_longest(&d), 4);
     assert_int_equal(d.ledger[0].rows_cut, 4);
@@ -249,10 +254,10 @@ static void limits(void **state) {
     assert_int_equal(d.ledger[0].read, read);
     assert_int_equal(d.ledger[0].trained + d.ledger[0].masked, dataset_tokens(&d));
     assert_int_equal(d.rows[4].trained, 3);
-    ASSERT_FAILS(dataset_limit(&d, 1, EXCESS_DROP, "sequence_len", &e), e, ERR_DATA, "all 10 rows are longer");
+    ASSERT_FAILS(limit(&d, 1, EXCESS_DROP, "sequence_len", &e), e, ERR_DATA, "all 10 rows are longer");
     Buf b = {.arena = arena};
     make(14, &d);
-    ASSERT_OK(dataset_limit(&d, 6, EXCESS_DROP, "sequence_len", &e), e);
+    ASSERT_OK(limit(&d, 6, EXCESS_DROP, "sequence_len", &e), e);
     ASSERT_OK(dataset_print_ledger(&d, &b, &e), e);
     assert_non_null(
         strstr(b.data, "(tokens): 10 rows, 70 tokens read = 30 trained + 10 masked + 30 dropped, 4 rows left out\n"));
@@ -264,24 +269,22 @@ static void long_rows_are_listed(void **state) {
     Err e = {0};
     Dataset d;
     make(7 * 19 + 6, &d);
-    ASSERT_FAILS(dataset_limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
-                 "rows.jsonl:133: 8 tokens, each more");
+    ASSERT_FAILS(limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA, "rows.jsonl:133: 8 tokens, each more");
     make(7 * 40, &d);
     ASSERT_FAILS(
-        dataset_limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
+        limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
         "rows.jsonl:140: 8 tokens, and 20 more rows are longer than sequence_len 7 (the longest row has 8 tokens)");
-    ASSERT_FAILS(dataset_limit(&d, 6, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
-                 "and 60 more rows are longer than");
+    ASSERT_FAILS(limit(&d, 6, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA, "and 60 more rows are longer than");
     char far[701];
     memset(far, 'x', sizeof far - 1);
     far[sizeof far - 1] = 0;
     for (int i = 100; i < 700; i += 100) far[i] = '/';
     d.paths[0] = far;
-    ASSERT_FAILS(dataset_limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
+    ASSERT_FAILS(limit(&d, 7, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
                  "x:14: 8 tokens, and 38 more rows are longer than sequence_len 7");
-    assert_non_null(strstr(e.message, "drop or truncate"));
+    assert_non_null(strstr(e.message, "truncate or (rows of type text) split"));
     ASSERT_OK(load("{\"input_ids\": [1, 2, 3, 4], \"labels\": [1, 2, 3, 4]}\n", &d, &e), e);
-    ASSERT_FAILS(dataset_limit(&d, 3, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
+    ASSERT_FAILS(limit(&d, 3, EXCESS_RAISE, "sequence_len", &e), e, ERR_DATA,
                  "rows.jsonl:1: 4 tokens, which is more than sequence_len 3 (the longest row has 4); raise");
 }
 
@@ -290,7 +293,7 @@ static void a_cut_row_needs_a_trained_token(void **state) {
     Err e;
     Dataset d;
     ASSERT_OK(load("{\"input_ids\": [1, 2, 3, 4], \"labels\": [-100, -100, -100, 4]}\n", &d, &e), e);
-    ASSERT_FAILS(dataset_limit(&d, 3, EXCESS_TRUNCATE, "sequence_len", &e), e, ERR_DATA,
+    ASSERT_FAILS(limit(&d, 3, EXCESS_TRUNCATE, "sequence_len", &e), e, ERR_DATA,
                  "rows.jsonl:1: no trained token is left after cutting 4 tokens to 3");
 }
 

@@ -27,13 +27,13 @@ static void check_rows(const Dataset *d, int64_t vocab) {
     for (int64_t i = 0; i < d->n_rows; i++) {
         const DataRow *row = &d->rows[i];
         int32_t count = 0;
-        for (int64_t j = row->start; j < row->start + row->length; j++) {
-            CHECK(d->ids[j] >= 0 && d->ids[j] < vocab, "id %d", d->ids[j]);
-            CHECK(d->trained[j] <= 1, "trained %d", d->trained[j]);
-            count += d->trained[j];
+        for (int64_t j = 0; j < row->length; j++) {
+            CHECK(dataset_id(d, row, j) >= 0 && dataset_id(d, row, j) < vocab, "id %d", dataset_id(d, row, j));
+            CHECK(d->trained[row->start + j] <= 1, "trained %d", d->trained[row->start + j]);
+            count += dataset_is_trained(d, row, j);
         }
         CHECK(count == row->trained && count > 0, "row %lld: %d trained, says %d", (long long)i, count, row->trained);
-        CHECK(d->trained[row->start] == 0, "the first token of row %lld is trained", (long long)i);
+        CHECK(row->context > 0 || d->trained[row->start] == 0, "the first token of row %lld is trained", (long long)i);
         read += row->length;
         trained += count;
     }
@@ -82,8 +82,13 @@ static void use(Arena *a, const Dataset *d, int64_t vocab, uint64_t seed) {
         CHECK(train.n_rows + held_out.n_rows == d->n_rows, "a row was lost");
     }
     CHECK(dataset_split(a, d, 0, seed, &limited, &held_out, &e) == OK, "%s", e.message);
-    ExcessStrategy strategy = seed & 1 ? EXCESS_DROP : EXCESS_TRUNCATE;
-    if (!fuzz_result(a, dataset_limit(&limited, LIMIT, strategy, "the limit", &e), &e)) return;
+    LengthLimit limit = {.max_tokens = LIMIT,
+                         .what = "the limit",
+                         .strategy = (ExcessStrategy)(seed % 4),
+                         .tokenizer = tokenizer(),
+                         .overlap = (int64_t)(seed / 4 % (LIMIT / 2 + 1)),
+                         .arena = a};
+    if (!fuzz_result(a, dataset_limit(&limited, &limit, &e), &e)) return;
     check_rows(&limited, vocab);
     use_batches(a, &limited, seed & 2, seed);
 }
