@@ -107,6 +107,62 @@ seeds("jsonl", {
 words("jsonl", JSON_WORDS + [f'"{n}":' for n in names] + ["\n", "\r\n", "-100", "1023", "1024", '"input_ids": [1, 2], "labels": [1, 2]',
                                                          "<|im_end|>", "<|im_start|>", "<|endoftext|>"])
 
+# ---- rows of every type: the type's place in FORMATS, what is trained, the file ---------------------------------------
+formats = keys_of("data/formats.c", r'\.name = "(\w+)"')
+columns = keys_of("data/dataset.h", r'X\(\w+, "(\w+)"\)')
+
+
+def said(role, text, **more):
+    return dict({"role": role, "content": text}, **more)
+
+
+def turn(who, text, **more):
+    return dict({"from": who, "value": text}, **more)
+
+
+ask, good, bad_answer = said("user", "Hi?"), said("assistant", "Yes."), said("assistant", "No.")
+call = {"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}
+rows = {
+    "prompt_completion": [{"prompt": "Hi?", "completion": " Yes."}, {"prompt": "<|im_start|>user\nx<|im_end|>\n", "completion": "y"},
+                          {"prompt": [said("system", "s"), ask], "completion": [good, ask, good], "tools": []}],
+    "text": [{"text": "Hello \u00e9"}],
+    "tokens": [{"input_ids": [5, 6, 7], "labels": [-100, 6, 9]}],
+    "chat": [{"messages": [said("system", "s"), ask, said("assistant", "", tool_calls=[call, call]), said("tool", "7", tool_call_id="1"),
+                           said("assistant", [{"type": "text", "text": "t"}], reasoning_content="r", train=True), said("user", " "),
+                           said("assistant", "w", weight=0)],
+              "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
+             {"messages": [said("user", "\u4f60"), said("assistant", None, tool_calls=[call]), said("x", "raise")]}, {"messages": []}],
+    "sharegpt": [{"conversations": [turn("human", "q"), turn("function_call", '{"name": "f", "arguments": {}}'), turn("observation", "7"),
+                                    turn("gpt", "a", weight=1), turn("GPT", "b", train=False)], "system": "s",
+                  "tools": '[{"name": "f", "parameters": {}}]'},
+                 {"conversations": [ask, {"role": "human", "value": "z"}, {"from": "model", "content": "m"}, turn("alien", "x")]}],
+    "alpaca": [{"instruction": "i", "input": "j", "output": "o", "system": "s", "history": [["a", "b"], ["c", "d"]]},
+               {"instruction": "i", "output": "o"}, {"instruction": "", "input": "", "output": " ", "history": []}],
+    "input_output": [{"segments": [{"label": False, "text": "a "}, {"label": True, "text": "b<|im_end|>"}, {"label": True, "text": ""}]}],
+    "preference": [{"prompt": "p", "chosen": " c", "rejected": " r"}, {"chosen": "same c", "rejected": "same r"},
+                   {"prompt": [ask], "chosen": [good], "rejected": [bad_answer]}, {"chosen": [ask, good], "rejected": [ask, bad_answer]},
+                   {"conversations": [turn("human", "q")], "chosen": turn("gpt", "c"), "rejected": turn("gpt", "r"), "system": "s"},
+                   {"instruction": "i", "input": "j", "chosen": "c", "rejected": "r"}, {"messages": [ask], "chosen": "c", "rejected": "c"}],
+    "kto": [{"prompt": "p", "completion": "c", "label": True}, {"prompt": [ask], "completion": [good], "label": False},
+            {"messages": [ask, good], "label": True}, {"conversations": [turn("human", "q"), turn("gpt", "a")], "label": False},
+            {"instruction": "i", "output": "o", "label": True}],
+}
+row_seeds = {}
+for name, examples in rows.items():
+    lines = "\n".join(compact(r) for r in examples) + "\n"
+    row_seeds[name] = bytes([formats.index(name), 0]) + lines.encode()
+    row_seeds[name + "_bare"] = bytes([formats.index(name), 1 | 2 | 8]) + lines.encode()
+    row_seeds[name + "_options"] = bytes([formats.index(name), 4 | 16 | 32]) + lines.encode()
+    for i, r in enumerate(examples):
+        row_seeds[f"found_{name}_{i}"] = bytes([len(formats), 8 * (i % 4)]) + (compact([r, r]) if i % 2 else compact(r)).encode()
+row_seeds["mixed"] = bytes([len(formats), 0]) + "\r\n".join(compact(r[0]) for r in rows.values()).encode()
+seeds("rows", {k.replace("found_", "detected_"): v for k, v in row_seeds.items()})
+speakers = keys_of("data/formats_chat.c", r'\{"([a-z_-]+)", "[a-z]+", (?:true|false)\}')
+words("rows", JSON_WORDS + [f'"{c}":' for c in columns] + [f'"{w}"' for w in speakers] +
+      ['"role":', '"content":', '"from":', '"value":', '"train":', '"weight":', '"tool_calls":', '"function":', '"name":', '"arguments":',
+       '"reasoning_content":', '"type":"text","text":', '{"role":"user","content":"a"}', '{"role":"assistant","content":"b"}',
+       '{"from":"gpt","value":"b"}', '[["a","b"]]', '{"label":true,"text":"a"}', '"x"', "\n", "\r\n", "<|im_end|>", "<|im_start|>", "0.5"])
+
 # ---- safetensors -----------------------------------------------------------------------------------------------------
 
 
