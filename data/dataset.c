@@ -115,13 +115,40 @@ static Status load_files(Arena *a, const DataSource *files, const DataContext *c
     return st;
 }
 
+/* A dataset of the same sources, with lists of its own for what is told of them. */
+static Status same_sources(Arena *a, const Dataset *d, Dataset *out, Err *e) {
+    size_t n = (size_t)d->n_sources;
+    *out = *d;
+    TRY(ARENA_NEW(a, n, out->types, e));
+    TRY(ARENA_NEW(a, n, out->found_by, e));
+    TRY(ARENA_NEW(a, n, out->bare, e));
+    TRY(ARENA_NEW(a, n, out->first_row, e));
+    return ARENA_NEW(a, n, out->ledger, e);
+}
+
+/* Writes the rows and goes on with the file instead of the spools. Where another run has removed it already, they stay. */
+static Status keep_prepared(Arena *work, Prepared *p, int64_t vocab, DataMaps *maps, Dataset *d, Err *e) {
+    Dataset again;
+    DataMaps file = {0};
+    TRY(prepared_write(work, p, d, e));
+    TRY(same_sources(work, d, &again, e));
+    TRY(prepared_open(work, p, vocab, &file, &again, e));
+    if (p->damage[0] != 0) FAIL(e, ERR_IO, "%s: what was written cannot be read back: %s", p->path, p->damage);
+    if (!p->found) return OK;
+    close_maps(maps);
+    *maps = file;
+    d->ids = again.ids;
+    d->trained = again.trained;
+    d->labels = again.labels;
+    return OK;
+}
+
 /* From the prepared data where they are there, else from the files, which are then prepared if that is wanted. Either way the
  * arena gives the same bytes: `lorac plan` and the run need the same memory. */
 static Status load_prepared(Arena *a, Arena *work, const DataSource *files, const DataContext *context, DataMaps *maps,
                             Dataset *out, Err *e) {
     PreparedFolder *folder = context->prepared;
     Prepared p, again;
-    ArenaMark mark = arena_mark(a);
     TRY(prepared_find(work, folder, files, context, out, &p, e));
     TRY(prepared_open(a, &p, context->vocab, maps, out, e));
     folder->found = p.found;
@@ -133,14 +160,7 @@ static Status load_prepared(Arena *a, Arena *work, const DataSource *files, cons
     TRY(prepared_find(work, folder, files, context, out, &again, e));
     if (strcmp(again.key, p.key) != 0)
         FAIL(e, ERR_IO, "%s: a data file was changed while it was read; start again", files[0].path);
-    TRY(prepared_write(work, &p, out, e));
-    mapping_close(&maps->ids);
-    mapping_close(&maps->trained);
-    mapping_close(&maps->labels);
-    arena_reset(a, mark);
-    TRY(prepared_open(a, &p, context->vocab, maps, out, e));
-    if (!p.found) FAIL(e, ERR_IO, "%s: what was written cannot be read back: %s", p.path, p.damage);
-    return OK;
+    return keep_prepared(work, &again, context->vocab, maps, out, e);
 }
 
 Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const DataContext *context, Dataset *out,

@@ -7,14 +7,14 @@
 #include <string.h>
 
 const char cmd_data_help[] =
-    "usage: lorac data show CONFIG.yaml [key=value ...] [--json] [--row N]\n"
+    "usage: lorac data show CONFIG.yaml [key=value ...] [--json | --ids] [--row N]\n"
     "       lorac data stats CONFIG.yaml [key=value ...] [--json]\n"
     "       lorac data check CONFIG.yaml [key=value ...]\n"
     "       lorac data prepare CONFIG.yaml [key=value ...]\n"
     "       lorac data render MODEL [--file F] [--add-generation-prompt] [--template F]\n"
     "\n"
-    "show   every training row in file order: its text with the trained tokens marked (by colour on a terminal, by [brackets]\n"
-    "       elsewhere); with --json one object a row: {\"dataset\",\"line\",\"text\",\"ids\",\"trained\"},\n"
+    "show   every training row in file order: its text with the trained tokens marked (green on a terminal, in [brackets]\n"
+    "       elsewhere; special tokens are bold or purple there); --ids: a line for each token, with its position and id; with --json one object a row: {\"dataset\",\"line\",\"text\",\"ids\",\"trained\"},\n"
     "       and \"element\" in a JSON array, \"side\" (chosen, rejected, desirable, undesirable) in preference data, where a pair is\n"
     "       two objects of one line. --row N: that row only, from 0 over all datasets.\n"
     "stats  the token ledger (read = trained + masked + dropped), the rows' lengths, duplicates, bins and steps; with --json one\n"
@@ -37,74 +37,6 @@ Status data_put_tokens(Buf *b, const int32_t *ids, const uint8_t *trained, size_
     return buf_putc(b, ']', e);
 }
 
-/* The row's text; "" when the rows are ids and the base has no tokenizer. */
-static Status row_text(Trainer *t, const int32_t *ids, int64_t n, char **text, size_t *len, Err *e) {
-    *text = "";
-    *len = 0;
-    if (t->tokenizer == NULL) return OK;
-    return tokenizer_decode(t->tokenizer, t->save, ids, (size_t)n, false, text, len, e);
-}
-
-static Status show_json(Trainer *t, const Dataset *d, const DataRow *r, Err *e) {
-    Buf b = {.arena = t->save};
-    char *text;
-    size_t len;
-    const char *path = d->paths[r->source];
-    TRY(buf_puts(&b, "{\"dataset\":", e));
-    TRY(json_put_string(&b, path, strlen(path), e));
-    TRY(buf_printf(&b, e, ",\"line\":%lld", (long long)r->line));
-    if (dataset_element(d, r) > 0) TRY(buf_printf(&b, e, ",\"element\":%lld", (long long)dataset_element(d, r)));
-    if (r->side != SIDE_NONE) TRY(buf_printf(&b, e, ",\"side\":\"%s\"", SIDE_NAMES[r->side]));
-    TRY(buf_puts(&b, ",\"text\":", e));
-    TRY(row_text(t, d->ids + r->start, r->length, &text, &len, e));
-    TRY(json_put_string(&b, text, len, e));
-    TRY(data_put_tokens(&b, d->ids + r->start, d->trained + r->start, (size_t)r->length, e));
-    fprintf(t->ctx->log.out, "%s}\n", b.data);
-    return OK;
-}
-
-/* Runs of trained and untrained tokens, decoded run by run. */
-static Status show_text(Trainer *t, const Dataset *d, const DataRow *r, Err *e) {
-    FILE *out = t->ctx->log.out;
-    const char *on = t->ctx->log.color ? "\033[32m" : "[", *off = t->ctx->log.color ? "\033[0m" : "]";
-    int64_t free_labels = dataset_free_labels(d, r);
-    char place[1024];
-    fprintf(out, "%s  %d tokens, %d trained", dataset_place(d, r, place, sizeof place), r->length, r->trained);
-    if (free_labels > 0) fprintf(out, " (%lld towards a label that is another id)", (long long)free_labels);
-    if (r->side != SIDE_NONE) fprintf(out, ", %s", SIDE_NAMES[r->side]);
-    fputc('\n', out);
-    for (int64_t i = 0; i < r->length;) {
-        int64_t end = i;
-        char *text;
-        size_t len;
-        while (end < r->length && d->trained[r->start + end] == d->trained[r->start + i]) end++;
-        TRY(row_text(t, d->ids + r->start + i, end - i, &text, &len, e));
-        bool trained = d->trained[r->start + i] != 0;
-        fprintf(out, "%s%.*s%s", trained ? on : "", (int)len, text, trained ? off : "");
-        i = end;
-    }
-    fputs("\n\n", out);
-    return OK;
-}
-
-static Status show(Trainer *t, const Args *args, Err *e) {
-    const Dataset *d = &t->train;
-    int64_t only = -1;
-    TRY(args_int(args, "--row", 0, INT64_MAX, &only, e));
-    int64_t rows = d->n_rows > 0 ? (int64_t)d->rows[d->n_rows - 1].number + 1 : 0; /* a pair is one */
-    if (only >= rows) FAIL(e, ERR_USAGE, "--row %lld: there are %lld rows, from 0", (long long)only, (long long)rows);
-    for (int64_t i = 0; i < d->n_rows; i++) {
-        ArenaMark mark = arena_mark(t->save);
-        if (only >= 0 && d->rows[i].number != only) continue;
-        if (args_has(args, "--json"))
-            TRY(show_json(t, d, &d->rows[i], e));
-        else
-            TRY(show_text(t, d, &d->rows[i], e));
-        arena_reset(t->save, mark);
-    }
-    return OK;
-}
-
 /* The subcommands that open a run's data; check has a way of its own. */
 typedef enum DataCommand { SHOW, STATS, CHECK_ROWS, PREPARE, N_DATA_COMMANDS } DataCommand;
 
@@ -124,15 +56,15 @@ static Status run(Ctx *ctx, const Args *args, DataCommand command, Trainer *t, E
         if (st == ERR_OOM) *e = none;
         if (st == ERR_OOM) return st;
     }
-    return command == SHOW ? show(t, args, e) : data_stats(t, args, e);
+    return command == SHOW ? data_show(t, args, e) : data_stats(t, args, e);
 }
 
 Status cmd_data(Ctx *ctx, int argc, char **argv, Err *e) {
-    static const ArgSpec SPECS[] = {{"--json", NULL}, {"--row", "N"}};
+    static const ArgSpec SPECS[] = {{"--json", NULL}, {"--ids", NULL}, {"--row", "N"}};
     Args args;
     Trainer t = TRAINER_CLOSED;
     if (argc > 1 && strcmp(argv[1], "render") == 0) return data_render(ctx, argc, argv, e);
-    TRY(args_parse(ctx->arena, argc, argv, SPECS, 2, ARGS_OVERRIDES, 2, 2, &args, e));
+    TRY(args_parse(ctx->arena, argc, argv, SPECS, 3, ARGS_OVERRIDES, 2, 2, &args, e));
     const char *what = args.positional[0];
     static const char *const NAMES[] = {
         [SHOW] = "show", [STATS] = "stats", [CHECK_ROWS] = "check", [PREPARE] = "prepare"};

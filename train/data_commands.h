@@ -4,6 +4,8 @@
 
 #include "train/trainer.h"
 
+/* `lorac data show`: the rows of an open trainer's data as read. --json: an object each, --ids: a line for each token. */
+Status data_show(Trainer *t, const Args *args, Err *e);
 /* What the rows of an open trainer's data are like: ledger, lengths, duplicates, packing. With --json one object. */
 Status data_stats(Trainer *t, const Args *args, Err *e);
 /* `lorac data render`, with the arguments of `lorac data`. */

@@ -127,6 +127,35 @@ static void discarded(void **state) {
     arena_close(a);
 }
 
+static void note_undone(void *what) {
+    char **at = what;
+    *(*at)++ = 'x';
+}
+
+static void note_order(void *what) { (*(int *)what)++; }
+
+/* What ends with memory is undone once, with the memory it came after. */
+static void deferred(void **state) {
+    (void)state;
+    Arena *a;
+    Err e;
+    char done[8] = "", *at = done;
+    int n = 0;
+    ASSERT_OK(arena_open(&a, "test", &e), e);
+    ASSERT_OK(arena_defer(a, note_undone, &at, &e), e);
+    ArenaMark mark = arena_mark(a);
+    ASSERT_OK(arena_defer(a, note_order, &n, &e), e);
+    ASSERT_OK(arena_defer(a, note_order, &n, &e), e);
+    arena_reset(a, mark);
+    assert_int_equal(n, 2);
+    assert_string_equal(done, "");
+    arena_reset(a, mark);
+    assert_int_equal(n, 2);
+    arena_close(a);
+    assert_string_equal(done, "x");
+    assert_int_equal(n, 2);
+}
+
 static void overflow(void **state) {
     (void)state;
     Arena *a = support_arena();
@@ -330,10 +359,18 @@ static void bugs_abort(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(aligned_and_zero), cmocka_unit_test(guarded),    cmocka_unit_test(counted),
-        cmocka_unit_test(discarded),        cmocka_unit_test(overflow),   cmocka_unit_test(fixed),
-        cmocka_unit_test(mark_and_reset),   cmocka_unit_test(grow),       cmocka_unit_test(texts),
-        cmocka_unit_test(errors),           cmocka_unit_test(bugs_abort),
+        cmocka_unit_test(aligned_and_zero),
+        cmocka_unit_test(guarded),
+        cmocka_unit_test(counted),
+        cmocka_unit_test(discarded),
+        cmocka_unit_test(deferred),
+        cmocka_unit_test(overflow),
+        cmocka_unit_test(fixed),
+        cmocka_unit_test(mark_and_reset),
+        cmocka_unit_test(grow),
+        cmocka_unit_test(texts),
+        cmocka_unit_test(errors),
+        cmocka_unit_test(bugs_abort),
     };
     return cmocka_run_group_tests_name("arena", tests, NULL, NULL);
 }
