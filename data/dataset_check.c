@@ -104,11 +104,13 @@ Status row_check(Loader *l, RowSink *s, BlockRow *row, const Json *json, Err *e)
     s->n_problems = s->cap_problems = 0;
     s->bad_object = NULL;
     s->bad_member = NULL;
-    s->ends_open = false;
+    s->remarks = 0;
     Status st = row_add(l, s, row, json, e);
     if (st == ERR_DATA) name_other_type(l, row, json, e);
     if (st == OK) st = look_lengths(l, s, row, e);
-    if (s->ends_open && l->open_rows++ == 0) l->open_line = row->line;
+    for (int i = 0; i < REMARK_COUNT; i++) {
+        if ((s->remarks & 1u << i) != 0 && l->remarks[i].rows++ == 0) l->remarks[i].line = row->line;
+    }
     if (st == ERR_DATA && row->bad_field != NULL) {
         s->bad_object = json;
         s->bad_member = row->bad_field;
@@ -131,12 +133,18 @@ static Status note(const Loader *l, Err *e, const char *format, ...) {
 }
 
 Status check_notes(const Loader *l, const Jsonl *j, Err *e) {
+    static const char *const REMARKS[] = {
+        [REMARK_OPEN] = "end with a message of the user, which no answer follows",
+        [REMARK_ENDLESS] = "train no end token: what is learned from them does not know where to stop"};
     const char *path = l->source->path;
     if (l->found_by != NULL)
         TRY(note(l, e, "%s: rows of type %s (detected from the fields %s)", path, l->type->name, l->found_by));
     if (j->bom) TRY(note(l, e, "%s: begins with a byte order mark, which is passed over", path));
     if (j->crlf) TRY(note(l, e, "%s: lines end in CRLF, which is read like LF", path));
-    if (l->open_rows == 0) return OK;
-    return note(l, e, "%s: %lld rows end with a message of the user, which no answer follows (the first: line %lld)",
-                path, (long long)l->open_rows, (long long)l->open_line);
+    for (int i = 0; i < REMARK_COUNT; i++) {
+        if (l->remarks[i].rows == 0) continue;
+        TRY(note(l, e, "%s: %lld rows %s (the first: line %lld)", path, (long long)l->remarks[i].rows, REMARKS[i],
+                 (long long)l->remarks[i].line));
+    }
+    return OK;
 }

@@ -52,8 +52,10 @@ typedef struct Loader {
     Arena *names;                    /* of found_by */
     const char *found_by;            /* of the source (Dataset.found_by) */
     int64_t bare;                    /* and Dataset.bare */
-    int64_t open_rows, open_line;    /* checking: rows that end with the user's message, and the first one's line */
-    DataCheck *check;                /* NULL: rows are kept, and the first bad one ends it */
+    struct {
+        int64_t rows, line;
+    } remarks[REMARK_COUNT]; /* checking: rows with a remark, and the first one's line */
+    DataCheck *check;        /* NULL: rows are kept, and the first bad one ends it */
 } Loader;
 
 /* What a Dataset's arrays lie in: spools' mappings, or a prepared file. */

@@ -131,12 +131,13 @@ const DataRow *dataset_sided(const Dataset *d) {
 Status dataset_refuse_sides(const Dataset *d, Err *e) {
     const DataRow *r = dataset_sided(d);
     if (r == NULL) return OK;
+    bool pair = r->side <= SIDE_REJECTED;
     FAIL(
         e, ERR_DATA,
-        "%s: rows of type %s; preference training is not in this version. To train on the %s answers alone, or measure them, "
-        "give type: prompt_completion%s",
-        d->paths[r->source], d->types[r->source], r->side <= SIDE_REJECTED ? "chosen" : "good",
-        r->side <= SIDE_REJECTED ? " and field_completion: chosen" : " and leave out the rows with label false");
+        "%s: rows of type %s; preference training is not in this version. To train on the %s answers alone, or measure them, %s",
+        d->paths[r->source], d->types[r->source], pair ? "chosen" : "good",
+        pair ? "give type: prompt_completion and field_completion: chosen"
+             : "leave out the rows with label false and give their type (prompt_completion, chat, sharegpt, alpaca)");
 }
 
 int64_t dataset_element(const Dataset *d, const DataRow *r) {

@@ -213,7 +213,8 @@ Status loader_read(Loader *l, const DataSource *file, int32_t source, int64_t *f
     l->source = file;
     l->type = NULL;
     l->found_by = NULL;
-    l->bare = l->open_rows = 0;
+    l->bare = 0;
+    memset(l->remarks, 0, sizeof l->remarks);
     if (l->check != NULL) l->check->files++;
     Status st = jsonl_open(file->path, &j, e);
     if (st == OK) {

@@ -22,6 +22,9 @@ typedef struct RowProblem {
     const char *member, *text;
 } RowProblem;
 
+/* What is worth a note and not bad: the last message is the user's; what is trained has no end token. */
+typedef enum RowRemark { REMARK_OPEN, REMARK_ENDLESS, REMARK_COUNT } RowRemark;
+
 /* Where a row type puts its ids; growing arrays in arenas of their own, so that each grows in place. */
 typedef struct RowSink {
     const DataContext *context;
@@ -45,8 +48,8 @@ typedef struct RowSink {
     bool looking, raised; /* raised: the error is the template's own */
     RowProblem *problems;
     size_t n_problems, cap_problems;
-    bool ends_open; /* the last message is the user's */
-    bool bare;      /* the row is texts without a special token in the prompt (Dataset.bare) */
+    unsigned remarks; /* 1u << RowRemark */
+    bool bare;        /* the row is texts without a special token in the prompt (Dataset.bare) */
 } RowSink;
 
 enum { FORMAT_ALTERNATIVES = 4 };

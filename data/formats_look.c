@@ -138,8 +138,8 @@ Status talk_look(RowSink *s, const Talk *t, uint32_t first, Err *e) {
         TRY(look_text(s, t, i, name, e));
         TRY(look_result(s, t, i, name, e));
     }
-    s->ends_open = s->ends_open || (t->messages.n > 0 && trained && !says_trained(s, t, t->messages.n - 1) &&
-                                    has_role(t, t->messages.n - 1, "user"));
+    uint32_t last = t->messages.n - 1;
+    if (trained && !says_trained(s, t, last) && has_role(t, last, "user")) s->remarks |= 1u << REMARK_OPEN;
     if (trained) return OK;
     const TalkOrigin *o = t->messages.n > 0 ? &t->origins[t->messages.n - 1] : NULL;
     if (o == NULL) return row_problem(s, e, NULL, NULL, "the conversation has no message");

@@ -9,8 +9,6 @@
  * Texts are written as prompt_completion, everything else with the chat template; rows of an instruction as alpaca. */
 #include "data/formats_internal.h"
 
-#include "base/utf8.h"
-
 #include <string.h>
 
 /* What is before the answers. */

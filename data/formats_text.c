@@ -73,8 +73,11 @@ static Status add_segment(RowSink *s, const Json *segment, uint32_t i, bool *any
 
 Status add_segments(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
     const Json *segments = values[FIELD_SEGMENTS];
-    bool any = false;
+    bool any = false, ends = false;
     for (uint32_t i = 0; i < segments->n; i++) TRY(add_segment(s, &segments->list.items[i], i, &any, e));
+    for (size_t i = s->row_start; i < s->n; i++)
+        ends = ends || (s->trained[i] != 0 && tokenizer_is_end(s->context->tokenizer, s->ids[i]));
+    if (!ends) s->remarks |= 1u << REMARK_ENDLESS;
     row_blame_field(s, FIELD_SEGMENTS); /* what is still wrong is about them all */
     return OK;
 }

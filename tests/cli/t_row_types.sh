@@ -34,6 +34,11 @@ cat >"$dir/segments.jsonl" <<'END'
 END
 show segments.jsonl | ids | cmp -s - <(tail -1 "$dir/want") || fail "segments give other rows than the same chat"
 
+printf '{"segments": [{"label": false, "text": "Count."}, {"label": true, "text": " 1 2 3"}]}\n' | cat "$dir/segments.jsonl" - >"$dir/endless.jsonl"
+"$lorac" data check "$dir/run.yaml" "datasets.0.path=$dir/endless.jsonl" >"$dir/log" 2>&1 || fail "segments: $(cat "$dir/log")"
+grep -qF "endless.jsonl: 1 rows train no end token: what is learned from them does not know where to stop (the first: line 2)" "$dir/log" ||
+    fail "segments without an end token: $(cat "$dir/log")"
+
 # what was detected is said, and what was given is not
 "$lorac" train "$dir/run.yaml" "datasets.0.path=$dir/alpaca.jsonl" >"$dir/log" 2>&1 || fail "train: $(cat "$dir/log")"
 grep -qF "alpaca.jsonl: rows of type alpaca (detected from the fields instruction, input, output, system, history)" "$dir/log" ||
