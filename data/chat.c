@@ -1,4 +1,5 @@
 /* chat.c: what a template is told, and the text it writes. What is trained is found in chat_mask.c. */
+#define _GNU_SOURCE /* memmem */
 #include "data/chat_internal.h"
 
 #include <stdlib.h>
@@ -124,10 +125,11 @@ Status chat_run(const Chat *c, Arena *a, const ChatRow *row, uint32_t n_messages
     for (uint32_t i = 0; out->messages->type == JSON_ARRAY && i < out->messages->n; i++)
         TRY(message_leaves(&leaves, &out->messages->list.items[i], (int32_t)i, e));
     if (leaves.n > 1) qsort(leaves.items, leaves.n, sizeof *leaves.items, by_node);
+    out->variables = variables;
     out->leaves = leaves.items;
     out->n_leaves = leaves.n;
     JinjaInput in = {.variables = variables, .now = c->now};
-    return jinja_render(c->jinja, a, &in, &out->text, &out->spans, e);
+    return jinja_render(row->tools != NULL ? c->tool_jinja : c->jinja, a, &in, &out->text, &out->spans, e);
 }
 
 /* ---- the calls ------------------------------------------------------------------------------------------------------ */
@@ -138,11 +140,29 @@ Status chat_open(Arena *a, const char *name, TokenText source, const Tokenizer *
     c->tokenizer = t;
     c->now = now;
     TRY(jinja_parse(a, name, source.s, source.len, &c->jinja, e));
+    c->tool_jinja = c->jinja;
     *out = c;
     return OK;
 }
 
-bool chat_reads_clock(const Chat *c) { return jinja_mentions(c->jinja, "strftime_now"); }
+Status chat_open_own(Arena *a, const char *name, const Tokenizer *t, int64_t now, Chat **out, Err *e) {
+    TokenText source = tokenizer_chat_template(t), tool = tokenizer_tool_template(t),
+              others = tokenizer_other_templates(t);
+    char *tool_name;
+    *out = NULL;
+    if (source.len == 0 && others.len > 0)
+        FAIL(e, ERR_DATA, "%s: it has no default chat template, only others by name: %.*s", name,
+             (int)(others.len < 200 ? others.len : 200), others.s);
+    if (source.len == 0) return OK;
+    TRY(chat_open(a, name, source, t, now, out, e));
+    if (tool.len == 0) return OK;
+    TRY(arena_printf(a, &tool_name, e, "%s (tool_use)", name));
+    return jinja_parse(a, tool_name, tool.s, tool.len, &(*out)->tool_jinja, e);
+}
+
+bool chat_reads_clock(const Chat *c) {
+    return jinja_mentions(c->jinja, "strftime_now") || jinja_mentions(c->tool_jinja, "strftime_now");
+}
 
 static Status check_row(const ChatRow *row, int64_t *bad, Err *e) {
     const Json *m = row->messages;
@@ -160,6 +180,16 @@ static Status check_row(const ChatRow *row, int64_t *bad, Err *e) {
     return OK;
 }
 
+/* Whether BOS stands before the first text of a message, be it behind blanks. */
+static bool writes_bos(const Chat *c, const Rendering *r) {
+    size_t end = r->text.len;
+    if (tokenizer_bos(c->tokenizer) < 0) return false;
+    for (size_t i = r->spans.n_spans; i-- > 0;)
+        if (chat_leaf(r, r->spans.spans[i].source) != NULL) end = r->spans.spans[i].begin;
+    TokenText bos = tokenizer_token(c->tokenizer, tokenizer_bos(c->tokenizer));
+    return bos.len > 0 && end > 0 && memmem(r->text.data, end, bos.s, bos.len) != NULL;
+}
+
 static Status render(const Chat *c, Arena *a, const ChatRow *row, Rendering *r, ChatText *out, Err *e) {
     *out = (ChatText){.text = "", .bad_message = -1};
     TRY(check_row(row, &out->bad_message, e));
@@ -168,6 +198,7 @@ static Status render(const Chat *c, Arena *a, const ChatRow *row, Rendering *r, 
     if (st != OK) return st;
     out->text = r->text.len > 0 ? r->text.data : "";
     out->len = r->text.len;
+    out->has_bos = writes_bos(c, r);
     return OK;
 }
 
@@ -183,6 +214,7 @@ Status chat_render(const Chat *c, Arena *a, const ChatRow *row, const ChatTraini
 }
 
 Status chat_encode(const Chat *c, Arena *a, const ChatText *text, int32_t **ids, uint8_t **trained, size_t *n, Err *e) {
-    return tokenizer_encode_marked(c->tokenizer, a, text->text, text->len, TOKENIZER_SPECIAL | TOKENIZER_BOS,
-                                   text->trained, text->n_trained, ids, trained, n, e);
+    unsigned flags = TOKENIZER_SPECIAL | (text->has_bos ? 0 : TOKENIZER_BOS);
+    return tokenizer_encode_marked(c->tokenizer, a, text->text, text->len, flags, text->trained, text->n_trained, ids,
+                                   trained, n, e);
 }

@@ -2,11 +2,14 @@
  *
  * The template comes from the model's files or from a file the config names; nothing here knows a model. What is trained follows
  * from where the bytes come from (jinja.h): of a message whose role is trained, from its content's first byte (where
- * reasoning or a tool call comes first: from where the template's header ends) to its last one, and on to the end token that
- * the template writes behind it. The header is what the template writes when it is asked for an answer: it is rendered once
- * more with the messages before and add_generation_prompt. The template's text inside of a message (around tool calls, between
- * reasoning and content) is trained with it, what follows the end token is not.
- * Refused: a trained message that the template leaves out, and one behind which it writes no end token (promise P9). */
+ * reasoning or a tool call comes first, or the template writes the content's beginning in its own words: from where the
+ * template's header ends) to its last one, and on to the end token that the template writes behind it. The header is what the
+ * template writes when it is asked for an answer: it is rendered once more with the messages before and
+ * add_generation_prompt. The template's text inside of a message (around tool calls, between reasoning and content, before the end
+ * token) is trained with it, what follows the end token is not. {% generation %} changes nothing of this: some templates put
+ * the header or what follows the end token inside, others have none. An end token counts where the template writes it, not
+ * inside of a text. Refused (promise P9), with the message's place: a trained message that the template leaves out, tears
+ * apart or writes twice, one whose begin cannot be told, and one behind which it writes no end token. */
 #ifndef LORAC_DATA_CHAT_H
 #define LORAC_DATA_CHAT_H
 
@@ -39,6 +42,7 @@ typedef struct ChatText {
     size_t len;
     TextRange *trained; /* ascending, disjoint */
     size_t n_trained;
+    bool has_bos;        /* the template itself writes BOS before the first message's text */
     JsonString raised;   /* after a failure of the template: its whole message, else s NULL */
     int64_t bad_message; /* after another failure: the message it is about, -1: none in particular */
 } ChatText;
@@ -52,6 +56,10 @@ bool chat_role_trained(const ChatTraining *training, JsonString role);
 /* Parses the template; `name` is where it is from, for messages. now: seconds since 1970 (UTC), what the template sees as the
  * time. The tokenizer is borrowed. ERR_FORMAT: a template that is none. */
 Status chat_open(Arena *a, const char *name, TokenText source, const Tokenizer *t, int64_t now, Chat **out, Err *e);
+
+/* The same with the tokenizer's own templates: for rows with tools the one named tool_use, where there is one. *out NULL: it has
+ * none. ERR_DATA: it has some, but none for all rows; the message names them. `name` is the model's. */
+Status chat_open_own(Arena *a, const char *name, const Tokenizer *t, int64_t now, Chat **out, Err *e);
 
 /* Whether the template looks at the time at all. */
 bool chat_reads_clock(const Chat *c);

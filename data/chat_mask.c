@@ -1,56 +1,18 @@
-/* chat_mask.c: which bytes of a rendered conversation are trained. The rule is in chat.h. */
-#define _GNU_SOURCE /* memmem */
+/* chat_mask.c: which bytes of a rendered conversation are trained. The rule is in chat.h, where turns stand in chat_turns.c. */
 #include "data/chat_internal.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Where a message stands in the text. */
-typedef struct Turn {
-    size_t first_span, last_span; /* of its own texts */
-    bool seen, call_seen, trained;
-    LeafKind kind; /* of the first */
-} Turn;
-
 typedef struct Masker {
-    const Chat *chat;
-    Arena *arena;
-    const ChatRow *row;
+    Turns turns;
     const ChatTraining *training;
-    const Rendering *r;
-    Turn *turns; /* by message */
     TextRange *ranges;
     size_t n_ranges, cap_ranges;
     uint32_t at; /* the message that is looked at */
 } Masker;
-
-static const ChatLeaf *leaf_of(const Rendering *r, const Json *node) {
-    size_t low = 0, high = r->n_leaves;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if ((uintptr_t)r->leaves[middle].node < (uintptr_t)node)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < r->n_leaves && r->leaves[low].node == node ? &r->leaves[low] : NULL;
-}
-
-static void find_turns(Masker *k) {
-    for (size_t i = 0; i < k->r->spans.n_spans; i++) {
-        const ChatLeaf *leaf = leaf_of(k->r, k->r->spans.spans[i].source);
-        if (leaf == NULL) continue;
-        Turn *t = &k->turns[leaf->message];
-        if (!t->seen) {
-            t->first_span = i;
-            t->kind = leaf->kind;
-        }
-        t->seen = true;
-        t->last_span = i;
-        if (leaf->kind == LEAF_CALL) t->call_seen = true;
-    }
-}
 
 /* ---- which messages ------------------------------------------------------------------------------------------------- */
 
@@ -81,10 +43,10 @@ bool chat_role_trained(const ChatTraining *training, JsonString role) {
 
 /* "train" of the message itself wins over its role, as weight 0 does. */
 static Status is_trained(const Masker *k, uint32_t i, bool *trained, Err *e) {
-    const Json *m = &k->row->messages->list.items[i], *own = json_get(m, "train"), *role = json_get(m, "role");
+    const Json *m = &k->turns.row->messages->list.items[i], *own = json_get(m, "train"), *role = json_get(m, "role");
     bool off;
     *trained = false;
-    if (i < k->row->untrained) return OK;
+    if (i < k->turns.row->untrained) return OK;
     TRY(check_weight(k, i, m, &off, e));
     if (own != NULL && own->type != JSON_NULL) {
         *trained = own->type == JSON_BOOL && own->boolean;
@@ -100,165 +62,102 @@ static Status is_trained(const Masker *k, uint32_t i, bool *trained, Err *e) {
     return OK;
 }
 
-/* ---- where a turn begins and ends ----------------------------------------------------------------------------------- */
-
-/* The nearest span before (after) span `from` that is a text of another message than `message`; false: none. */
-static bool neighbour(const Rendering *r, size_t from, int step, int32_t message, size_t *span, int32_t *whose) {
-    for (size_t i = from + (size_t)step; i < r->spans.n_spans; i += (size_t)step) { /* below 0 wraps, and ends */
-        const ChatLeaf *leaf = leaf_of(r, r->spans.spans[i].source);
-        if (leaf == NULL || leaf->message == message) continue;
-        *span = i;
-        *whose = leaf->message;
-        return true;
-    }
-    return false;
-}
-
-/* What the template writes behind the last message when asked for an answer to messages 0..i: its closing and the header. */
-static Status header_after(const Masker *k, uint32_t i, const char **text, size_t *len, int32_t *last, Err *e) {
-    Rendering p;
-    size_t from = 0;
-    *last = -1;
-    TRY(chat_run(k->chat, k->arena, k->row, i, true, &p, e));
-    for (size_t s = 0; s < p.spans.n_spans; s++) {
-        const ChatLeaf *leaf = leaf_of(&p, p.spans.spans[s].source);
-        if (leaf == NULL) continue;
-        from = p.spans.spans[s].end;
-        *last = leaf->message;
-    }
-    *text = p.text.data + from;
-    *len = p.text.len - from;
-    return OK;
-}
-
-/* *at = where the header of message i ends, which begins somewhere in [begin, end); end when that cannot be told. `before` is
- * the message whose text ends at begin, -1: none. */
-static Status skip_header(const Masker *k, uint32_t i, size_t begin, size_t end, int32_t before, size_t *at, Err *e) {
-    const char *header;
-    size_t len, n = 0;
-    int32_t last;
-    Err none;
-    *at = end;
-    Status st = header_after(k, i, &header, &len, &last, &none);
-    if (st == ERR_OOM) *e = none;
-    if (st == ERR_OOM) return st;
-    if (st != OK || last != before) return OK;
-    const char *text = k->r->text.data + begin;
-    while (n < len && begin + n < end && header[n] == text[n]) n++;
-    *at = begin + n;
-    return OK;
-}
-
-/* The first end token in [begin, end) of the text; false: none. */
-static bool find_end(const Masker *k, size_t begin, size_t end, TextRange *out) {
-    size_t n;
-    const int32_t *ends = tokenizer_ends(k->chat->tokenizer, &n);
-    const char *text = k->r->text.data;
-    bool found = false;
-    for (size_t i = 0; i < n; i++) {
-        TokenText t = tokenizer_token(k->chat->tokenizer, ends[i]);
-        const char *hit = t.len == 0 || begin >= end ? NULL : memmem(text + begin, end - begin, t.s, t.len);
-        if (hit == NULL) continue;
-        size_t at = (size_t)(hit - text);
-        /* of two that begin together the longer one */
-        if (found && (at > out->begin || (at == out->begin && t.len < out->end - out->begin))) continue;
-        *out = (TextRange){at, at + t.len};
-        found = true;
-    }
-    return found;
-}
+/* ---- what cannot be trained ------------------------------------------------------------------------------------------- */
 
 /* Names the end tokens, for the message that one is missing. */
 static const char *end_names(const Masker *k, char *text, size_t size) {
     size_t n, used = 0;
-    const int32_t *ends = tokenizer_ends(k->chat->tokenizer, &n);
+    const int32_t *ends = tokenizer_ends(k->turns.chat->tokenizer, &n);
     text[0] = 0;
     for (size_t i = 0; i < n && used + 40 < size; i++) {
-        TokenText t = tokenizer_token(k->chat->tokenizer, ends[i]);
+        TokenText t = tokenizer_token(k->turns.chat->tokenizer, ends[i]);
         int w = snprintf(text + used, size - used, "%s%.*s", used > 0 ? " " : "", (int)(t.len < 30 ? t.len : 30), t.s);
         if (w > 0) used += (size_t)w;
     }
     return used > 0 ? text : "none";
 }
 
+/* Whether there is more than blanks. */
 static bool has_text(const Json *v) {
-    if (v->type == JSON_STRING) return v->string.len > 0;
-    if (v->type != JSON_ARRAY && v->type != JSON_OBJECT) return false;
-    for (uint32_t i = 0; i < v->n; i++)
+    for (size_t i = 0; v->type == JSON_STRING && i < v->string.len; i++)
+        if (!isspace((unsigned char)v->string.s[i])) return true;
+    for (uint32_t i = 0; (v->type == JSON_ARRAY || v->type == JSON_OBJECT) && i < v->n; i++)
         if (has_text(&v->list.items[i])) return true;
     return false;
 }
 
-/* A trained message must be in the text, its tool calls too. */
+/* A trained message must be in the text, each of its tool calls too, in one piece and once. */
 static Status check_written(const Masker *k, uint32_t i, Err *e) {
-    const Json *m = &k->row->messages->list.items[i], *content = json_get(m, "content"),
+    const Turn *t = &k->turns.turns[i];
+    const Json *m = &k->turns.r->messages->list.items[i], *content = json_get(m, "content"),
                *calls = json_get(m, "tool_calls");
-    if (calls != NULL && has_text(calls) && !k->turns[i].call_seen)
+    bool list = calls != NULL && calls->type == JSON_ARRAY;
+    if (calls != NULL && has_text(calls) && !turns_wrote(&k->turns, calls))
         FAIL(e, ERR_DATA, "messages[%u]: the chat template leaves out its tool_calls; set \"train\": false for it", i);
-    if (content != NULL && has_text(content) && !k->turns[i].seen)
+    for (uint32_t j = 0; list && j < calls->n; j++)
+        if (has_text(&calls->list.items[j]) && !turns_wrote(&k->turns, &calls->list.items[j]))
+            FAIL(e, ERR_DATA,
+                 "messages[%u]: the chat template leaves out its tool_calls[%u]; set \"train\": false for it", i, j);
+    if (content != NULL && has_text(content) && !t->seen)
         FAIL(e, ERR_DATA, "messages[%u]: the chat template leaves out its content; set \"train\": false for it", i);
+    if (t->trouble == TURN_BROKEN)
+        FAIL(e, ERR_DATA,
+             "messages[%u]: the chat template writes messages[%d] in the middle of it; set \"train\": false for it", i,
+             (int)t->other);
+    if (t->trouble == TURN_TWICE)
+        FAIL(e, ERR_DATA, "messages[%u]: the chat template writes its content twice; set \"train\": false for it", i);
     return OK;
 }
 
-/* *own = the message's texts with what the template writes between; *end = the end token behind (end.end 0: none). */
-static Status locate(const Masker *k, uint32_t i, TextRange *own, TextRange *end, Err *e) {
-    const Rendering *r = k->r;
-    const Turn *t = &k->turns[i];
-    size_t span, begin = 0, limit = r->text.len;
-    int32_t before = -1, after;
-    *end = (TextRange){0, 0};
-    if (t->seen) {
-        *own = (TextRange){r->spans.spans[t->first_span].begin, r->spans.spans[t->last_span].end};
-        if (neighbour(r, t->first_span, -1, (int32_t)i, &span, &before)) begin = r->spans.spans[span].end;
-        if (neighbour(r, t->last_span, 1, (int32_t)i, &span, &after)) limit = r->spans.spans[span].begin;
-        if (t->kind != LEAF_CONTENT) TRY(skip_header(k, i, begin, own->begin, before, &own->begin, e));
-    } else { /* an empty message: from the header's end, which must be where an answer to those before it would begin */
-        size_t from = SIZE_MAX;
-        for (uint32_t j = 0; j < i; j++)
-            if (k->turns[j].seen) from = k->turns[j].last_span, before = (int32_t)j;
-        if (before >= 0) begin = r->spans.spans[from].end;
-        if (before >= 0 && neighbour(r, from, 1, before, &span, &after)) limit = r->spans.spans[span].begin;
-        TRY(skip_header(k, i, begin, limit, before, &own->begin, e));
-        own->end = own->begin;
-    }
-    if (!find_end(k, own->end, limit, end)) *end = (TextRange){0, 0};
+static Status check_place(const Masker *k, uint32_t i, const TurnPlace *p, bool end_wanted, Err *e) {
+    char names[200];
+    if (!p->told)
+        FAIL(
+            e, ERR_DATA,
+            "messages[%u]: where it begins in the text cannot be told from the chat template; set \"train\": false for it",
+            i);
+    if (end_wanted && p->end.end == 0)
+        FAIL(
+            e, ERR_DATA,
+            "messages[%u]: the chat template writes no end token behind it (the model's: %s), so that it would never be "
+            "learned",
+            i, end_names(k, names, sizeof names));
     return OK;
 }
+
+/* ---- the ranges ------------------------------------------------------------------------------------------------------- */
 
 static Status add_range(Masker *k, TextRange range, Err *e) {
     if (range.begin >= range.end) return OK;
-    TRY(arena_grow(k->arena, &k->ranges, &k->cap_ranges, k->n_ranges, k->n_ranges + 1, sizeof range, e));
+    TRY(arena_grow(k->turns.arena, &k->ranges, &k->cap_ranges, k->n_ranges, k->n_ranges + 1, sizeof range, e));
     k->ranges[k->n_ranges++] = range;
     return OK;
 }
 
+/* A trained turn up to its end token, and that where it is wanted; of others, the end token alone. */
+static Status mask_message(Masker *k, uint32_t i, uint32_t last, Err *e) {
+    ChatEos eos = k->training->eos;
+    bool trained = k->turns.turns[i].trained;
+    bool wanted = eos == CHAT_EOS_ALL || eos == CHAT_EOS_TURN || (eos == CHAT_EOS_LAST && i == last);
+    TurnPlace p;
+    k->at = i;
+    if (!trained && (eos != CHAT_EOS_ALL || i < k->turns.row->untrained)) return OK;
+    if (trained && !k->training->lenient) TRY(check_written(k, i, e));
+    TRY(turn_place(&k->turns, i, &p, e));
+    if (trained && !k->training->lenient) TRY(check_place(k, i, &p, wanted, e));
+    if (!trained) return add_range(k, p.end, e);
+    size_t end = p.end.end == 0 ? p.own.end : wanted ? p.end.end : p.end.begin;
+    return add_range(k, (TextRange){p.own.begin, end}, e);
+}
+
 static Status mask_messages(Masker *k, Err *e) {
-    uint32_t n = k->row->messages->n, last = n;
-    char names[200];
+    uint32_t n = k->turns.row->messages->n, last = n;
     for (uint32_t i = 0; i < n; i++) {
         k->at = i;
-        TRY(is_trained(k, i, &k->turns[i].trained, e));
-        if (k->turns[i].trained) last = i;
+        TRY(is_trained(k, i, &k->turns.turns[i].trained, e));
+        if (k->turns.turns[i].trained) last = i;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        TextRange own, end;
-        ChatEos eos = k->training->eos;
-        bool trained = k->turns[i].trained;
-        k->at = i;
-        if (!trained && (eos != CHAT_EOS_ALL || i < k->row->untrained)) continue;
-        if (trained && !k->training->lenient) TRY(check_written(k, i, e));
-        if (!trained && !k->turns[i].seen) continue;
-        TRY(locate(k, i, &own, &end, e));
-        bool wanted = eos == CHAT_EOS_ALL || eos == CHAT_EOS_TURN || (eos == CHAT_EOS_LAST && i == last);
-        if (trained && wanted && end.end == 0 && !k->training->lenient)
-            FAIL(
-                e, ERR_DATA,
-                "messages[%u]: the chat template writes no end token behind it (the model's: %s), so that it would never be "
-                "learned",
-                i, end_names(k, names, sizeof names));
-        if (trained) TRY(add_range(k, (TextRange){own.begin, wanted && end.end > 0 ? end.end : own.end}, e));
-        if (!trained && end.end > 0) TRY(add_range(k, end, e));
-    }
+    for (uint32_t i = 0; i < n; i++) TRY(mask_message(k, i, last, e));
     return OK;
 }
 
@@ -283,12 +182,11 @@ static void merge_ranges(Masker *k) {
 
 Status chat_mask(const Chat *c, Arena *a, const ChatRow *row, const ChatTraining *training, const Rendering *r,
                  ChatText *out, Err *e) {
-    Masker k = {.chat = c, .arena = a, .row = row, .training = training, .r = r};
-    TRY(ARENA_NEW(a, row->messages->n, k.turns, e));
-    find_turns(&k);
+    Masker k = {.turns = {.chat = c, .arena = a, .row = row, .r = r}, .training = training};
     if (training->inputs) {
         TRY(add_range(&k, (TextRange){0, r->text.len}, e));
     } else {
+        TRY(turns_find(&k.turns, e));
         Status st = mask_messages(&k, e);
         if (st != OK) out->bad_message = k.at;
         if (st != OK) return st;

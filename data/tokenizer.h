@@ -115,7 +115,9 @@ typedef struct TokenizerSpec {
     bool add_bos, add_eos;
     size_t n_end; /* further ids that end generation (eos is one anyway) */
     const int32_t *end;
-    TokenText chat_template; /* len 0: none */
+    TokenText chat_template;   /* len 0: none */
+    TokenText tool_template;   /* the one named tool_use, for conversations with tools; len 0: none */
+    TokenText other_templates; /* names of those a model without a default template has, for messages */
 } TokenizerSpec;
 
 /* Fills the stages of a GGUF "gpt2" tokenizer from tokenizer.ggml.pre (NULL: the key is missing): pieces, normalizer,
@@ -195,6 +197,10 @@ TokenText tokenizer_token(const Tokenizer *t, int32_t id);
 bool tokenizer_is_special(const Tokenizer *t, int32_t id);
 /* The id of a token as written in the vocabulary or as an added token, or -1. */
 int32_t tokenizer_find(const Tokenizer *t, const char *text, size_t len);
-TokenText tokenizer_chat_template(const Tokenizer *t); /* len 0: none */
+/* The model's chat templates; len 0: none. tool: the one for conversations with tools, where it is another. others: where there
+ * is no default, the names of those there are ("rag, tool_use"). */
+TokenText tokenizer_chat_template(const Tokenizer *t);
+TokenText tokenizer_tool_template(const Tokenizer *t);
+TokenText tokenizer_other_templates(const Tokenizer *t);
 
 #endif

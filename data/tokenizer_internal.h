@@ -61,7 +61,7 @@ struct Tokenizer {
     bool add_bos, add_eos;
     int32_t *ends;
     size_t n_ends;
-    TokenText chat_template;
+    TokenText chat_template, tool_template, other_templates;
 };
 
 /* The normalizer on one piece of text; *out is text itself where nothing changes, else it lies in one of the buffers.

@@ -18,19 +18,24 @@ static Status named_token(const JsonReader *r, const Json *root, const char *key
     return OK;
 }
 
-/* A string, or a list of {name, template} of which "default" counts. */
-static Status read_template(const JsonReader *r, const Json *v, TokenText *out) {
+/* A string, or a list of {name, template} of which "default" and "tool_use" count. */
+static Status read_template(const JsonReader *r, const Json *v, TokenizerSpec *s) {
+    Buf names = {.arena = r->arena};
     if (v == NULL || v->type == JSON_NULL) return OK;
     if (v->type == JSON_STRING) {
-        *out = (TokenText){v->string.s, v->string.len};
+        s->chat_template = (TokenText){v->string.s, v->string.len};
         return OK;
     }
     if (v->type != JSON_ARRAY) BAD(r, "chat_template is %s, expected a string or a list", json_type_name(v->type));
     for (uint32_t i = 0; i < v->n; i++) {
-        const Json *name = json_get(&v->list.items[i], "name");
-        if (name != NULL && json_is_string(name, "default"))
-            TRY(read_string(r, &v->list.items[i], "chat_template", "template", out));
+        TokenText name, text;
+        TRY(read_string(r, &v->list.items[i], "chat_template", "name", &name));
+        TRY(read_string(r, &v->list.items[i], "chat_template", "template", &text));
+        if (text_is(name, "default")) s->chat_template = text;
+        if (text_is(name, "tool_use")) s->tool_template = text;
+        TRY(buf_printf(&names, r->e, "%s%.*s", names.len > 0 ? ", " : "", SHOWN(name)));
     }
+    if (s->chat_template.len == 0) s->other_templates = (TokenText){names.data, names.len};
     return OK;
 }
 
@@ -46,7 +51,7 @@ Status read_tokenizer_config(JsonReader *r, const char *path) {
     TRY(named_token(r, root, "eos_token", &eos));
     TRY(named_token(r, root, "pad_token", &s->pad));
     TRY(read_string(r, root, "tokenizer_config", "tokenizer_class", &class_name));
-    TRY(read_template(r, json_get(root, "chat_template"), &s->chat_template));
+    TRY(read_template(r, json_get(root, "chat_template"), s));
     for (size_t i = 0; i < sizeof REBUILT / sizeof REBUILT[0]; i++) {
         if (!text_is(class_name, REBUILT[i])) continue;
         TRY(read_bool(r, root, "tokenizer_config", "add_bos_token", true, &s->add_bos));

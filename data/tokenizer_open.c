@@ -147,6 +147,8 @@ static Status copy_stages(Opening *o) {
     TRY(copy_text(o->arena, s->prefix, &t->prefix, o->e));
     TRY(copy_text(o->arena, s->replace_from, &t->replace_from, o->e));
     TRY(copy_text(o->arena, s->chat_template, &t->chat_template, o->e));
+    TRY(copy_text(o->arena, s->tool_template, &t->tool_template, o->e));
+    TRY(copy_text(o->arena, s->other_templates, &t->other_templates, o->e));
     t->prefix_rule = s->prefix_rule;
     t->decode = s->decode;
     t->strip_start = s->strip_start;

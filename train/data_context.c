@@ -43,7 +43,6 @@ Status recorded_day(Arena *a, const char *folder, char day[16], Err *e) {
 
 static Status open_chat(Arena *a, const char *base, const char *file, const char *day, DataContext *dc, Err *e) {
     Chat *chat;
-    TokenText source = tokenizer_chat_template(dc->tokenizer);
     int64_t now;
     if (!day_seconds(day, &now)) FAIL(e, ERR_CONFIG, "template_date: got '%.40s', expected a day as YYYY-MM-DD", day);
     if (file != NULL && *file != 0) {
@@ -57,10 +56,9 @@ static Status open_chat(Arena *a, const char *base, const char *file, const char
         return OK;
     }
     dc->no_chat = "the base has none; chat_template: FILE gives one";
-    if (source.len == 0) return OK;
-    dc->chat_from = base;
     Err none;
-    Status st = chat_open(a, base, source, dc->tokenizer, now, &chat, &none);
+    Status st = chat_open_own(a, base, dc->tokenizer, now, &chat, &none);
+    if (st != OK || chat != NULL) dc->chat_from = base;
     if (st == ERR_OOM) *e = none;
     if (st == ERR_OOM) return st;
     if (st == OK) {

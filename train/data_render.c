@@ -74,15 +74,15 @@ static Status render_line(void *ctx, Arena *a, const Json *line, Buf *out, Err *
 }
 
 static Status open_chat(Arena *a, const char *model, const char *file, const Tokenizer *t, Chat **out, Err *e) {
-    TokenText source = tokenizer_chat_template(t);
     if (file != NULL) {
         char *text;
         size_t len;
         TRY(file_read(a, file, TEMPLATE_MAX, &text, &len, e));
-        source = (TokenText){text, len};
+        return chat_open(a, file, (TokenText){text, len}, t, local_now(), out, e);
     }
-    if (source.len == 0) FAIL(e, ERR_DATA, "%s: this model has no chat template; give one with --template FILE", model);
-    return chat_open(a, file != NULL ? file : model, source, t, local_now(), out, e);
+    TRY(chat_open_own(a, model, t, local_now(), out, e));
+    if (*out == NULL) FAIL(e, ERR_DATA, "%s: this model has no chat template; give one with --template FILE", model);
+    return OK;
 }
 
 Status data_render(Ctx *ctx, int argc, char **argv, Err *e) {

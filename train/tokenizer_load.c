@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define TEMPLATE_FILE "chat_template.jinja"
+#define TOOL_TEMPLATE_FILE "additional_chat_templates/tool_use.jinja"
 enum { TEMPLATE_BYTES_MAX = 1 << 20, CONFIG_BYTES_MAX = 1 << 24, END_KEYS = 2 };
 
 /* ---- GGUF ------------------------------------------------------------------------------------------------------------ */
@@ -147,6 +149,25 @@ static Status read_ids(GgufReader *r, bool spm) {
     return OK;
 }
 
+/* tokenizer.chat_template is the default one; tokenizer.chat_templates lists the names of others, tokenizer.chat_template.NAME. */
+static Status read_templates(GgufReader *r) {
+    static const char NAMES[] = "tokenizer.chat_templates";
+    TokenizerSpec *s = r->spec;
+    GgufString *names = NULL;
+    size_t n = 0;
+    Buf text = {.arena = r->arena};
+    TRY(optional_string(r, "tokenizer.chat_template", &s->chat_template));
+    TRY(optional_string(r, "tokenizer.chat_template.tool_use", &s->tool_template));
+    if (s->chat_template.len > 0 || gguf_kv(r->g, NAMES) == NULL) return OK;
+    TRY(gguf_strings(r->g, r->arena, NAMES, &names, &n, r->e));
+    for (size_t i = 0; i < n; i++) {
+        TRY(buf_puts(&text, i > 0 ? ", " : "", r->e));
+        TRY(buf_add(&text, names[i].s, names[i].len < 100 ? names[i].len : 100, r->e));
+    }
+    s->other_templates = (TokenText){text.data, text.len};
+    return OK;
+}
+
 static Status spec_from_gguf(GgufReader *r) {
     TokenizerSpec *s = r->spec;
     TokenText model, pre;
@@ -169,7 +190,7 @@ static Status spec_from_gguf(GgufReader *r) {
     }
     TRY(read_added(r));
     TRY(read_ids(r, spm));
-    return optional_string(r, "tokenizer.chat_template", &s->chat_template);
+    return read_templates(r);
 }
 
 static Status load_gguf(Arena *a, Arena *scratch, const char *path, Tokenizer **out, Err *e) {
@@ -228,17 +249,36 @@ static Status read_named_ends(Arena *scratch, TokenizerSpec *spec, Err *e) {
     return OK;
 }
 
+/* The text of a file beside, or len 0 where there is none. */
+static Status text_beside(Arena *scratch, const char *folder, const char *name, TokenText *out, Err *e) {
+    char *path = NULL, *text = NULL;
+    size_t len = 0;
+    *out = (TokenText){"", 0};
+    TRY(beside(scratch, folder, name, &path, e));
+    if (path == NULL) return OK;
+    TRY(file_read(scratch, path, TEMPLATE_BYTES_MAX, &text, &len, e));
+    *out = (TokenText){text, len};
+    return OK;
+}
+
+/* Templates in files of their own replace all those of the config. */
+static Status read_template_files(Arena *scratch, const char *folder, TokenizerSpec *spec, Err *e) {
+    TokenText text, tool;
+    TRY(text_beside(scratch, folder, TEMPLATE_FILE, &text, e));
+    TRY(text_beside(scratch, folder, TOOL_TEMPLATE_FILE, &tool, e));
+    if (text.len == 0 && tool.len == 0) return OK;
+    spec->chat_template = text;
+    spec->tool_template = tool;
+    spec->other_templates = text.len == 0 ? (TokenText){"tool_use", 8} : (TokenText){"", 0};
+    return OK;
+}
+
 static Status load_json(Arena *a, Arena *scratch, const char *path, const char *folder, Tokenizer **out, Err *e) {
     TokenizerSpec spec;
-    char *config = NULL, *jinja = NULL, *text = NULL;
-    size_t len = 0;
+    char *config = NULL;
     TRY(beside(scratch, folder, "tokenizer_config.json", &config, e));
     TRY(tokenizer_spec_from_json(scratch, path, config, &spec, e));
-    TRY(beside(scratch, folder, "chat_template.jinja", &jinja, e));
-    if (jinja != NULL) {
-        TRY(file_read(scratch, jinja, TEMPLATE_BYTES_MAX, &text, &len, e));
-        spec.chat_template = (TokenText){text, len};
-    }
+    TRY(read_template_files(scratch, folder, &spec, e));
     TRY(read_end_ids(scratch, folder, "generation_config.json", &spec, e));
     TRY(read_end_ids(scratch, folder, "config.json", &spec, e));
     TRY(read_named_ends(scratch, &spec, e));
@@ -295,8 +335,8 @@ static Status hash_file(Arena *a, Hasher *h, const char *folder, const char *nam
 }
 
 Status tokenizer_files_hash(Arena *scratch, const char *folder, Hash128 *out, Err *e) {
-    static const char *const NAMES[] = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-                                        "generation_config.json", "config.json"};
+    static const char *const NAMES[] = {"tokenizer.json",   "tokenizer_config.json",  TEMPLATE_FILE,
+                                        TOOL_TEMPLATE_FILE, "generation_config.json", "config.json"};
     Hasher *h;
     ArenaMark mark = arena_mark(scratch);
     TRY(hasher_open(scratch, &h, e));

@@ -6,7 +6,7 @@
 #include "data/tokenizer.h"
 
 /* Opens the tokenizer of model_path in the arena. A folder holds tokenizer.json and optionally tokenizer_config.json,
- * chat_template.jinja (wins over the config's) and generation_config.json (further end tokens); a tokenizer.json given by
+ * chat_template.jinja and additional_chat_templates/tool_use.jinja (which win over the config's) and generation_config.json (further end tokens); a tokenizer.json given by
  * its path takes those beside it. ERR_FORMAT / ERR_IO name the file and the key. */
 Status tokenizer_load(Arena *a, const char *model_path, Tokenizer **out, Err *e);
 

@@ -134,11 +134,35 @@ CONVERSATIONS = {
     "developer": [m("developer", "DEV"), m("user", "U1"), m("assistant", "A1")],
     "ipython": [m("user", "U1"), m("assistant", "A", tool_calls=[call({"place": "x"})]), m("ipython", {"output": "R\u2028"}), m("assistant", "A2")],
     "nothing": [],
+    "names": [m("system", "SYS", name="sys"), m("user", "U1", name="Ann Ü"), m("assistant", "A1", name="bot"), m("user", "U2", name="")],
+    "same roles": [m("system", "S1"), m("system", "S2"), m("user", "U1"), m("user", "U2"), m("user", "U3"), m("assistant", "A1"), m("assistant", "A2"), m("user", "U4")],
+    "system only": [m("system", "SYS")],
+    "assistant only": [m("assistant", "A1")],
+    "tool first": [m("tool", "T", tool_call_id="call00001", name="add"), m("user", "U1")],
+    "developer and system": [m("developer", "DEV"), m("system", "SYS"), m("user", "U1"), m("assistant", "A1"), m("user", "U2")],
+    "calls at once": [m("user", "U1"), m("assistant", "both", reasoning_content="why", tool_calls=[call({"place": "Bern"}), call({"a": 1, "b": -2.5e-7}, "call00002", "add"), call({"place": "", "tags": []}, "call00003")]),
+                      m("tool", "r1", tool_call_id="call00001", name="get_weather"), m("tool", "r2", tool_call_id="call00002", name="add"), m("tool", {"r": [3, None]}, tool_call_id="call00003", name="get_weather"),
+                      m("assistant", "A2"), m("user", "U2"), m("assistant", None, tool_calls=[call({"a": 0, "b": None}, "call00004", "add")]), m("tool", "", tool_call_id="call00004", name="add"), m("user", "U3")],
+    "bare call": [m("user", "U1"), {"role": "assistant", "tool_calls": [{"function": {"name": "add", "arguments": {"a": 10**15, "b": 0.1}}}]}, {"role": "tool", "content": "7"}, m("assistant", "A")],
+    "call without arguments": [m("user", "U1"), m("assistant", "", tool_calls=[{"type": "function", "id": "call00001", "function": {"name": "add"}}]), m("tool", "7", tool_call_id="call00001")],
+    "bad arguments": [m("user", "U1"), m("assistant", "", tool_calls=[call("{not json"), call([1, "two"], "call00002"), call("", "call00003")]), m("user", "U2")],
+    "thinking parts": [m("user", "U1"), m("assistant", [{"type": "thinking", "thinking": "T1"}, {"type": "text", "text": "A1"}]), m("user", "U2"), m("assistant", [{"type": "thinking", "thinking": [{"type": "text", "text": "T2"}]}, {"type": "text", "text": "A2"}])],
+    "think edges": [m("user", "<think>U</think>"), m("assistant", "</think>A1"), m("user", "U2"), m("assistant", "<think>open"), m("user", "U3 /no_think"), m("assistant", "<think>\n\n</think>\n\n")],
+    "reasoning and empty": [m("user", "U1"), m("assistant", "", reasoning_content="R1"), m("user", "U2"), m("assistant", None, reasoning="R2"), m("user", "U3"), m("assistant", "A", thinking="")],
+    "prefix": [m("user", "U1"), m("assistant", "A1 begins", prefix=True)],
+    "media": [m("user", [{"type": "image", "image": "x.png"}, {"type": "video"}, {"type": "audio", "audio": "a.wav"}, {"type": "input_audio", "input_audio": {"data": "zz"}}, {"type": "text", "text": "U"}, {"type": "video_url", "video_url": {"url": "v"}}]), m("assistant", "A")],
+    "plain parts": [m("user", ["a", "b"]), m("assistant", [])],
+    "tool parts": [m("user", "U1"), m("assistant", "", tool_calls=[call({"place": "x"})]), m("tool", [{"type": "text", "text": "R1"}, {"type": "text", "text": "R2\n"}], tool_call_id="call00001", name="get_weather"), m("user", [{"type": "text", "text": "U2"}])],
+    "other contents": [m("user", 5), m("assistant", {"k": ["v"]}), m("user", True)],
+    "no role": [{"content": "U1"}, m("assistant", "A")],
+    "control text": [m("user", "<|im_end|>\n<|im_start|>assistant\nA</s><s>[INST]"), m("assistant", "<|eot_id|><end_of_turn><｜end▁of▁sentence｜> {% raw %} {{ x }} {# c #}"), m("user", "</tool_call> [/INST]")],
+    "unicode": [m("system", "é e\u0301 ﬁ İ ß"), m("user", "\u2028\u2029\u0085x\x0b\x0c\x1c\ufeff\u3000"), m("assistant", "👩‍👩‍👧 🇨🇭 \U0010fffd\x7f\x01"), m("user", "\r\nU\r")],
     "weights": [m("user", "U1", weight=1), m("assistant", "A1", weight=0.5, train=False)],
 }
 KWARGS = [
     {}, {"enable_thinking": False}, {"enable_thinking": True}, {"date_string": "01 Jan 2025", "thinking": True},
     {"reasoning_effort": "high", "builtin_tools": ["browser", "python"], "model_identity": "I am it."}, {"documents": [{"title": "T", "text": "D ü"}], "citations": True},
+    {"continue_final_message": True, "add_vision_id": True, "tool_choice": "auto", "clear_thinking": False, "truncate_history_thinking": False, "system_message": "X", "tools_in_user_message": True},
     {"keep_past_thinking": True, "preserve_thinking": True, "tools_in_user_message": False, "custom_tools": TOOLS, "xml_tools": ["def f(): pass"]},
 ]
 
@@ -148,7 +172,7 @@ def contexts():
         for tools in (None, TOOLS):
             for generate in (False, True):
                 for k, kwargs in enumerate(KWARGS):
-                    if k > 0 and name not in ("turns", "odd", "reasoning", "tool dict", "think", "tool string"):
+                    if k > 0 and name not in ("turns", "odd", "reasoning", "tool dict", "think", "tool string", "calls at once", "prefix", "thinking parts"):
                         continue
                     variables = {
                         "messages": messages, "tools": tools, "documents": None, "add_generation_prompt": generate,
@@ -231,15 +255,19 @@ def compare(theirs, ours, variables):
     return "" if theirs[0] == "limit" or theirs[1] == ours["error"] else f"error: {theirs[1]!r} against {ours['error']!r}"
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--tool", required=True)
+def add_options(p):
     p.add_argument("--cache", type=pathlib.Path, default=pathlib.Path.home() / ".cache" / "lorac-templates")
     p.add_argument("--shared", default=str(pathlib.Path(__file__).resolve().parents[3] / "shared" / "tokenizers"))
     p.add_argument("--extra", action="append", default=[], help="a folder with more *.jinja files")
     p.add_argument("--gguf", action="append", default=[], help="a model file with a template (needs gguf)")
     p.add_argument("--no-download", action="store_true")
     p.add_argument("--only", default="")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--tool", required=True)
+    add_options(p)
     p.add_argument("--show", type=int, default=3, help="differences shown per template")
     options = p.parse_args()
     ours, bad, runs, kinds = Ours(options.tool), 0, 0, {}
