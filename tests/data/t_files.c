@@ -328,7 +328,8 @@ static void datasets_of_folders(void **state) {
     assert_non_null(strstr(text.data, "a.gz (tokens): 1 rows, 2 tokens read"));
     assert_non_null(strstr(text.data, "no data, left out: "));
     assert_non_null(strstr(text.data, ": c.txt\n"));
-    ASSERT_FAILS(dataset_limit(&d, &(LengthLimit){.max_tokens = 2, .what = "sequence_len"}, &e), e, ERR_DATA, "b.json:2: element 2");
+    ASSERT_FAILS(dataset_limit(&d, &(LengthLimit){.max_tokens = 2, .what = "sequence_len"}, &e), e, ERR_DATA,
+                 "b.json:2: element 2");
     put("c.txt", "{\"input_ids\": [1, 2], \"labels\": [1]}\n");
     ASSERT_FAILS(dataset_load(arena, sources, 2, &context, &d, &e), e, ERR_DATA, "c.txt:1: 2 input ids but 1 labels");
 }
