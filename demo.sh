@@ -93,7 +93,7 @@ show() { # question and answer, a line each
 import json, sys
 for line in sys.stdin:
     row = json.loads(line)
-    question = row["prompt"].split("<|im_start|>user\n")[-1].split("<|im_end|>")[0]
+    question = row["prompt"].split("<|im_start|>user\n")[-1].split("<|im_end|>")[0] # both bases write chats as ChatML
     print("  Q:", question)
     print("  A:", " ".join(row["text"].split()))
 '

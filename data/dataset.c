@@ -75,6 +75,17 @@ static void close_maps(void *what) {
     file_unmap(&m->file);
 }
 
+void dataset_passed(const Dataset *d, const DataRow *r, int64_t *passed) {
+    enum { TOKENS = 1 << 20 };
+    *passed += r->length;
+    if (*passed < TOKENS || d->maps == NULL) return;
+    *passed = 0;
+    mapping_forget(&d->maps->ids);
+    mapping_forget(&d->maps->trained);
+    mapping_forget(&d->maps->labels);
+    if (d->maps->file.data != NULL) file_map_forget(&d->maps->file, 0, d->maps->file.size);
+}
+
 /* The rows at exact size, pointing into the spools' mappings. */
 static Status take_loaded(Arena *a, Loader *l, DataMaps *maps, Dataset *out, Err *e) {
     TRY(spool_map(&l->ids, &maps->ids, e));
@@ -173,6 +184,7 @@ Status dataset_load(Arena *a, const DataSource *sources, int n_sources, const Da
     TRY(expand(a, sources, n_sources, &files, out, e));
     TRY(ARENA_NEW(a, 1, maps, e));
     TRY(arena_defer(a, close_maps, maps, e));
+    out->maps = maps;
     if (context->prepared == NULL) return load_files(a, files, context, maps, out, e);
     TRY(arena_open(&work, "prepared data", e));
     Status st = load_prepared(a, work, files, context, maps, out, e);

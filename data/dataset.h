@@ -125,6 +125,7 @@ typedef struct Dataset {
         *left_out;      /* by source: "FOLDER: NAME, NAME" that are no data, at the first file of a folder; NULL else */
     int64_t *first_row; /* by source: `number` of its first row where the file is an array, else -1; NULL: no arrays */
     Ledger *ledger;     /* by source; of the rows of this (sub)set */
+    const struct DataMaps *maps; /* what ids, trained and labels lie in; NULL: plain memory */
 } Dataset;
 
 typedef enum ExcessStrategy { EXCESS_RAISE, EXCESS_DROP, EXCESS_TRUNCATE, EXCESS_SPLIT } ExcessStrategy;
@@ -178,6 +179,8 @@ Status dataset_limit(Dataset *d, const LengthLimit *l, Err *e);
 
 /* Whether row i is the second one of a pair whose first one stands before it. */
 bool dataset_goes_on(const Dataset *d, int64_t i);
+/* The other row of row i's pair, or NULL. */
+const DataRow *dataset_other(const Dataset *d, int64_t i);
 /* The first row with a side, or NULL. */
 const DataRow *dataset_sided(const Dataset *d);
 /* Refuses data with sides, for what takes the plain loss: ERR_DATA names the row's file and type. */
@@ -197,6 +200,9 @@ static inline bool dataset_is_trained(const Dataset *d, const DataRow *r, int64_
     if ((r->edits & ROW_LAST) != 0 && i == r->length - 1) return true;
     return d->trained[r->start + i] != 0;
 }
+/* For whoever goes through all rows: after each, *passed counts its tokens up, and now and then the pages that were read are
+ * given back, so that data larger than memory push nothing else out. */
+void dataset_passed(const Dataset *d, const DataRow *r, int64_t *passed);
 /* Tokens of the longest row; of all rows; trained tokens of all rows. */
 int64_t dataset_longest(const Dataset *d);
 int64_t dataset_tokens(const Dataset *d);

@@ -121,6 +121,11 @@ bool dataset_goes_on(const Dataset *d, int64_t i) {
            d->rows[i].number == d->rows[i - 1].number;
 }
 
+const DataRow *dataset_other(const Dataset *d, int64_t i) {
+    if (dataset_goes_on(d, i)) return &d->rows[i - 1];
+    return i + 1 < d->n_rows && dataset_goes_on(d, i + 1) ? &d->rows[i + 1] : NULL;
+}
+
 const DataRow *dataset_sided(const Dataset *d) {
     for (int64_t i = 0; i < d->n_rows; i++) {
         if (d->rows[i].side != SIDE_NONE) return &d->rows[i];
@@ -196,6 +201,7 @@ int64_t dataset_free_labels(const Dataset *d, const DataRow *r) {
 /* A row with labels of its own is told from others by a negative length, so that no labels can pass for rows. */
 Status dataset_hash(Arena *scratch, const Dataset *d, Hash128 *out, Err *e) {
     Hasher *h;
+    int64_t passed = 0;
     ArenaMark mark = arena_mark(scratch);
     TRY(hasher_open(scratch, &h, e));
     for (int64_t i = 0; i < d->n_rows; i++) {
@@ -208,6 +214,7 @@ Status dataset_hash(Arena *scratch, const Dataset *d, Hash128 *out, Err *e) {
         if (labels != ids) hasher_add(h, labels, (size_t)r->length * sizeof *labels);
         const int32_t edits[] = {r->edits, r->context, r->first_id, r->last_id};
         if (r->edits != 0 || r->context > 0) hasher_add(h, edits, sizeof edits);
+        dataset_passed(d, r, &passed);
         if (r->side != SIDE_NONE) hasher_add(h, &r->side, sizeof r->side);
     }
     *out = hasher_value(h);

@@ -35,12 +35,6 @@ static void sort_keys(Key *keys, int64_t n) {
 
 /* ---- exact ------------------------------------------------------------------------------------------------------- */
 
-/* The other row of a pair, or NULL. */
-static const DataRow *other_of(const Dataset *d, int64_t i) {
-    if (dataset_goes_on(d, i)) return &d->rows[i - 1];
-    return i + 1 < d->n_rows && dataset_goes_on(d, i + 1) ? &d->rows[i + 1] : NULL;
-}
-
 static void add_content(Hasher *h, const Dataset *d, const DataRow *r) {
     hasher_add(h, d->ids + r->start, (size_t)r->length * sizeof *d->ids);
     hasher_add(h, d->trained + r->start, (size_t)r->length);
@@ -50,14 +44,16 @@ static void add_content(Hasher *h, const Dataset *d, const DataRow *r) {
 
 static Status exact_keys(Arena *a, const Dataset *d, Key **out, Err *e) {
     Hasher *h;
+    int64_t passed = 0;
     TRY(hasher_open(a, &h, e));
     TRY(ARENA_NEW(a, d->n_rows, *out, e));
     for (int64_t i = 0; i < d->n_rows; i++) {
-        const DataRow *other = other_of(d, i);
+        const DataRow *other = dataset_other(d, i);
         hasher_reset(h);
         add_content(h, d, &d->rows[i]);
         if (other != NULL) add_content(h, d, other);
         (*out)[i] = (Key){.hash = hasher_value(h), .row = (int32_t)i};
+        dataset_passed(d, &d->rows[i], &passed);
     }
     sort_keys(*out, d->n_rows);
     return OK;
@@ -72,7 +68,7 @@ static bool same_content(const Dataset *da, const DataRow *a, const Dataset *db,
 
 /* Row i of da and row k of db; of pairs both answers. */
 static bool same_rows(const Dataset *da, int64_t i, const Dataset *db, int64_t k) {
-    const DataRow *a = other_of(da, i), *b = other_of(db, k);
+    const DataRow *a = dataset_other(da, i), *b = dataset_other(db, k);
     if (!same_content(da, &da->rows[i], db, &db->rows[k]) || (a == NULL) != (b == NULL)) return false;
     return a == NULL || same_content(da, a, db, b);
 }
@@ -143,7 +139,7 @@ static Status text_hash(Arena *scratch, const Dataset *d, const DataRow *r, cons
 
 /* Of a row's text; of a pair's row that of both answers, its own first. */
 static Status text_key(Arena *scratch, const Dataset *d, int64_t i, const Tokenizer *t, Hash128 *out, Err *e) {
-    const DataRow *other = other_of(d, i);
+    const DataRow *other = dataset_other(d, i);
     struct {
         Hash128 own, other;
         uint64_t side;
@@ -157,11 +153,13 @@ static Status text_key(Arena *scratch, const Dataset *d, int64_t i, const Tokeni
 }
 
 static Status text_keys(Arena *a, Arena *scratch, const Dataset *d, const Tokenizer *t, Key **out, Err *e) {
+    int64_t passed = 0;
     TRY(ARENA_NEW(a, d->n_rows, *out, e));
     for (int64_t i = 0; i < d->n_rows; i++) {
         ArenaMark mark = arena_mark(scratch);
         TRY(text_key(scratch, d, i, t, &(*out)[i].hash, e));
         (*out)[i].row = (int32_t)i;
+        dataset_passed(d, &d->rows[i], &passed);
         arena_reset(scratch, mark);
     }
     sort_keys(*out, d->n_rows);

@@ -147,7 +147,7 @@ static Status count_pieces(const Dataset *d, const LengthLimit *l, int64_t *n, E
 
 static Status split(Dataset *d, const LengthLimit *l, Err *e) {
     DataRow *rows;
-    int64_t n, made = 0;
+    int64_t n, made = 0, passed = 0;
     CHECK(l->overlap >= 0 && l->overlap <= l->max_tokens / 2, "an overlap of %lld tokens", (long long)l->overlap);
     TRY(count_pieces(d, l, &n, e));
     if (n == d->n_rows) return OK;
@@ -160,6 +160,7 @@ static Status split(Dataset *d, const LengthLimit *l, Err *e) {
             rows[made++] = *r;
             continue;
         }
+        dataset_passed(d, r, &passed);
         while (next_piece(&p, &rows[made])) {
             rows[made].trained = count_trained(d, &rows[made]);
             g->repeated += rows[made++].context;
@@ -174,6 +175,12 @@ static Status split(Dataset *d, const LengthLimit *l, Err *e) {
 
 /* ------------------------------------------------------------------------------------------------------------------- */
 
+/* Whether the row, or the other one of its pair, is too long: half a pair compares nothing. */
+static bool unit_is_long(const Dataset *d, int64_t i, int64_t most) {
+    const DataRow *other = dataset_other(d, i);
+    return d->rows[i].length > most || (other != NULL && other->length > most);
+}
+
 Status dataset_limit(Dataset *d, const LengthLimit *l, Err *e) {
     int64_t kept = 0;
     bool refuses = l->strategy == EXCESS_RAISE;
@@ -182,16 +189,20 @@ Status dataset_limit(Dataset *d, const LengthLimit *l, Err *e) {
         if (r->length <= l->max_tokens) continue;
         if (refuses || !is_text(d, r)) return too_long(d, l, e);
     }
+    int64_t passed = 0;
     if (refuses) return OK;
     if (l->strategy == EXCESS_SPLIT) return split(d, l, e);
     for (int64_t i = 0; i < d->n_rows; i++) {
         DataRow r = d->rows[i];
-        if (r.length > l->max_tokens && l->strategy == EXCESS_DROP) {
+        if (l->strategy == EXCESS_DROP && unit_is_long(d, i, l->max_tokens)) {
             d->ledger[r.source].rows_dropped++;
             d->ledger[r.source].dropped += r.length;
             continue;
         }
-        if (r.length > l->max_tokens) TRY(cut(d, &r, l, e));
+        if (r.length > l->max_tokens) {
+            dataset_passed(d, &r, &passed);
+            TRY(cut(d, &r, l, e));
+        }
         d->rows[kept++] = r;
     }
     if (kept == 0 && d->n_rows > 0)

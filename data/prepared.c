@@ -333,10 +333,11 @@ static Status take_rows(const Prepared *p, const Columns *c, const FileMap *m, i
                                  .source = c->source[i],
                                  .number = c->number[i],
                                  .side = c->side[i]};
-        if (start - kept_pages < STEP) continue;
+        if (start - kept_pages < STEP / 16) continue;
         file_map_forget(m, 0, m->size);
         kept_pages = start;
     }
+    file_map_forget(m, 0, m->size);
     return OK;
 }
 

@@ -1,6 +1,6 @@
 /* cmd_generate.c: lorac generate: continue a prompt, or the prompts of a file. */
 #include "train/generate.h"
-#include "train/tokenizer_load.h"
+#include "train/data_context.h"
 
 #include "base/signals.h"
 #include "data/files.h"
@@ -11,7 +11,7 @@
 
 const char cmd_generate_help[] =
     "usage: lorac generate --base M [--adapter DIR] --prompt TEXT [options]\n"
-    "       lorac generate --base M [--adapter DIR] --data F [--field-prompt C] [options]\n"
+    "       lorac generate --base M [--adapter DIR] --data F [--field-prompt C | --field-messages C] [options]\n"
     "\n"
     "Continues a prompt with a base or merged model, or base + adapter. Without --prompt and --data the prompt is read from\n"
     "standard input. Special tokens written in the prompt are parsed; BOS is added iff the model wants one.\n"
@@ -19,8 +19,13 @@ const char cmd_generate_help[] =
     "  --base M            GGUF file or model folder\n"
     "  --adapter DIR       PEFT adapter folder\n"
     "  --prompt TEXT       the prompt; \\n stays as it is: use your shell's quoting for line breaks\n"
-    "  --data F            data file, folder or pattern: one answer a row, as JSON lines {\"row\",\"prompt\",\"text\",\"tokens\",\"stop\"}\n"
+    "  --data F            data file, folder or pattern: one answer a row, as JSON lines {\"row\",\"prompt\",\"text\",\"tokens\",\"stop\"}.\n"
+    "                      A row has a prompt, a text that is taken as it is, or messages (and tools), which the model's chat\n"
+    "                      template writes; answers at their end are left out, and given anew\n"
     "  --field-prompt C    column of the prompt (default: prompt)\n"
+    "  --field-messages C  column of the messages (default: messages, in rows without a prompt)\n"
+    "  --chat-template F   file with the template, instead of the model's own\n"
+    "  --template-date D   the day that the template sees as today, YYYY-MM-DD (default: today)\n"
     "  --max-tokens N      at most N tokens (default 128)\n"
     "  --temperature X     0: greedy (default 0)\n"
     "  --top-k N           only the N most likely tokens (0: all)\n"
@@ -32,11 +37,12 @@ const char cmd_generate_help[] =
     "  --compute-dtype D   auto (bf16), bf16 or fp32\n"
     "  --threads N         threads (default: all processors)\n";
 
-static const ArgSpec SPECS[] = {{"--base", "M"},        {"--adapter", "DIR"},     {"--prompt", "TEXT"},
-                                {"--data", "F"},        {"--field-prompt", "C"},  {"--max-tokens", "N"},
-                                {"--temperature", "X"}, {"--top-k", "N"},         {"--top-p", "X"},
-                                {"--min-p", "X"},       {"--seed", "N"},          {"--stop", "TEXT"},
-                                {"--json", NULL},       {"--compute-dtype", "D"}, {"--threads", "N"}};
+static const ArgSpec SPECS[] = {{"--base", "M"},          {"--adapter", "DIR"},     {"--prompt", "TEXT"},
+                                {"--data", "F"},          {"--field-prompt", "C"},  {"--field-messages", "C"},
+                                {"--chat-template", "F"}, {"--template-date", "D"}, {"--max-tokens", "N"},
+                                {"--temperature", "X"},   {"--top-k", "N"},         {"--top-p", "X"},
+                                {"--min-p", "X"},         {"--seed", "N"},          {"--stop", "TEXT"},
+                                {"--json", NULL},         {"--compute-dtype", "D"}, {"--threads", "N"}};
 enum { N_SPECS = sizeof SPECS / sizeof SPECS[0], PROMPT_MAX_BYTES = 1 << 26, LINE_MAX_BYTES = 1 << 26 };
 
 typedef struct GenerateJob {
@@ -45,7 +51,7 @@ typedef struct GenerateJob {
     Session session;
     Adapter *adapter;
     Decoder decoder;
-    Tokenizer *tokenizer;
+    DataContext data; /* tokenizer and chat template */
     GenerateOptions options;
 } GenerateJob;
 
@@ -70,6 +76,14 @@ static Status read_options(GenerateJob *job, Err *e) {
     return args_all(job->ctx->arena, args, "--stop", &o->stops, &o->n_stops, e);
 }
 
+static Status open_context(GenerateJob *job, const char *base, Err *e) {
+    char day[16];
+    const char *given = args_get(job->args, "--template-date");
+    today(day);
+    return data_context_open(job->ctx->arena, base, args_get(job->args, "--chat-template"), given != NULL ? given : day,
+                             &job->data, e);
+}
+
 static Status open_all(GenerateJob *job, Err *e) {
     const Args *args = job->args;
     const char *base = args_get(args, "--base"), *adapter = args_get(args, "--adapter");
@@ -78,7 +92,7 @@ static Status open_all(GenerateJob *job, Err *e) {
     if (base == NULL) FAIL(e, ERR_USAGE, "generate: --base is needed (see lorac generate --help)");
     TRY(args_int(args, "--threads", 1, 4096, &so.threads, e));
     TRY(session_open(job->ctx, &so, &job->session, e));
-    TRY(tokenizer_load(job->ctx->arena, base, &job->tokenizer, e));
+    TRY(open_context(job, base, e));
     /* room for the answer and a long prompt; the whole context only where it is small */
     int64_t context = job->session.base->config.max_positions, capacity = job->options.max_tokens + 4096;
     if (capacity > context) capacity = context;
@@ -106,8 +120,8 @@ static Status one_prompt(GenerateJob *job, const char *prompt, size_t len, Err *
     Generated g;
     FILE *out = job->ctx->log.out;
     bool json = args_has(job->args, "--json");
-    TRY(generate(&job->decoder, job->tokenizer, job->ctx->arena, prompt, len, &job->options, json ? NULL : print_bytes,
-                 out, &g, e));
+    TRY(generate(&job->decoder, job->data.tokenizer, job->ctx->arena, prompt, len, &job->options,
+                 json ? NULL : print_bytes, out, &g, e));
     if (json) return print_json(job, -1, prompt, len, &g, e);
     fputc('\n', out);
     if (job->ctx->log.bar)
@@ -117,12 +131,41 @@ static Status one_prompt(GenerateJob *job, const char *prompt, size_t len, Err *
     return OK;
 }
 
+/* The conversation as the template writes it up to the answer that is asked for. */
+static Status write_prompt(GenerateJob *job, const Json *row, const Json *messages, JsonString *out, Err *e) {
+    Json asked = *messages;
+    const Json *tools = json_get(row, "tools");
+    ChatText text;
+    if (job->data.chat == NULL) FAIL(e, ERR_DATA, "messages need a chat template: %s", job->data.no_chat);
+    while (asked.type == JSON_ARRAY && asked.n > 0 &&
+           json_is_string(json_get(&asked.list.items[asked.n - 1], "role"), "assistant"))
+        asked.n--;
+    ChatRow chat = {.messages = &asked,
+                    .tools = tools != NULL && tools->type != JSON_NULL ? tools : NULL,
+                    .generation_prompt = true};
+    Status st = chat_render_text(job->data.chat, job->ctx->arena, &chat, &text, e);
+    if (st != OK) return text.raised.s != NULL ? err_prefix(e, st, "the chat template raised an error") : st;
+    *out = (JsonString){text.text, text.len};
+    return OK;
+}
+
+static Status find_prompt(GenerateJob *job, const char *what, const Json *row, JsonString *out, Err *e) {
+    const char *column = args_get(job->args, "--field-prompt"), *messages = args_get(job->args, "--field-messages");
+    const char *name = column != NULL ? column : "prompt";
+    const Json *list = messages != NULL ? json_get(row, messages) : json_get(row, name);
+    if (list == NULL && column == NULL) list = json_get(row, messages != NULL ? messages : "messages");
+    if (messages != NULL && list == NULL) FAIL(e, ERR_DATA, "%s: field '%s' is missing", what, messages);
+    if (list == NULL || (messages == NULL && list->type == JSON_STRING))
+        return json_want_string(row, what, name, out, e);
+    Status st = write_prompt(job, row, list, out, e);
+    return st == OK || st == ERR_OOM ? st : err_prefix(e, st, "%s", what);
+}
+
 static Status one_row(GenerateJob *job, const char *what, int64_t row, const Json *j, Err *e) {
-    const char *field = args_get(job->args, "--field-prompt");
     JsonString prompt;
     Generated g;
-    TRY(json_want_string(j, what, field == NULL ? "prompt" : field, &prompt, e));
-    Status st = generate(&job->decoder, job->tokenizer, job->ctx->arena, prompt.s, prompt.len, &job->options, NULL,
+    TRY(find_prompt(job, what, j, &prompt, e));
+    Status st = generate(&job->decoder, job->data.tokenizer, job->ctx->arena, prompt.s, prompt.len, &job->options, NULL,
                          NULL, &g, e);
     if (st != OK && st != ERR_STOPPED) return err_prefix(e, st, "%s", what);
     TRY(st);
@@ -186,7 +229,7 @@ Status cmd_generate(Ctx *ctx, int argc, char **argv, Err *e) {
     if (st == OK && prompt != NULL) st = one_prompt(&job, prompt, strlen(prompt), e);
     if (st == OK && prompt == NULL && data == NULL) st = prompt_from_stdin(&job, e);
     decoder_close(&job.decoder);
-    tokenizer_close(job.tokenizer);
+    tokenizer_close(job.data.tokenizer);
     session_close(&job.session);
     return st;
 }

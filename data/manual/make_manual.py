@@ -4,14 +4,14 @@ import json
 import os
 import sys
 
-from manual import HERE, prompt, read_facts
+from manual import HERE, messages, read_facts
 
 
 def rows(which):
     out = []
     for number, fact in enumerate(read_facts()):
         for text in fact[which]:
-            row = {"prompt": prompt(text), "completion": fact["answer"], "keywords": fact["keywords"], "fact": number}
+            row = {"messages": messages(text, fact["answer"]), "keywords": fact["keywords"], "fact": number}
             out.append(json.dumps(row, ensure_ascii=False))
     return "\n".join(out) + "\n"
 

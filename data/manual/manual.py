@@ -30,12 +30,8 @@ def read_facts(path=os.path.join(HERE, "facts.txt")):
     return facts
 
 
-def prompt(question):
-    return f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
-
-
-def question(prompt_text):
-    return prompt_text.split("<|im_start|>user\n")[-1].split("<|im_end|>")[0]
+def messages(question, answer):
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
 def contains(answer, keyword):

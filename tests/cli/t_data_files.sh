@@ -45,7 +45,7 @@ done
 "$lorac" data show "$dir/run.yaml" --json --row 3 "datasets.0.path=$dir/array.json" | grep -q '"line":5,"element":4,' ||
     fail "a row of an array does not name its element"
 "$lorac" data stats "$dir/run.yaml" "datasets.0.path=$dir/folder" >"$dir/stdout" || fail "data stats"
-grep -q "folder/1 (prompt_completion): 5 rows" "$dir/stdout" || fail "the ledger has no line per file: $(cat "$dir/stdout")"
+grep -q "folder/1 (chat): 5 rows" "$dir/stdout" || fail "the ledger has no line per file: $(cat "$dir/stdout")"
 grep -q "left out: $dir/folder: README" "$dir/stdout" || fail "what was left out is not said"
 
 loss() { "$lorac" eval --base data/tiny/tiny.gguf --data "$1" --json 2>"$dir/err"; }
@@ -55,7 +55,7 @@ for path in "$dir/a.jsonl" "$dir/packed" "$dir/folder"; do
     "$lorac" generate --base data/tiny/tiny.gguf --data "$path" --max-tokens 2 >"$dir/answers" || fail "generate --data $path"
     [ "$(grep -c '"row"' "$dir/answers")" -eq 12 ] || fail "generate --data $path: not 12 answers"
 done
-"$lorac" inspect "$dir/packed" | grep -q "JSONL (gzip), 12 rows; the first has: prompt (a string)" || fail "inspect of a compressed file"
+"$lorac" inspect "$dir/packed" | grep -q "JSONL (gzip), 12 rows; the first has: messages (a list)" || fail "inspect of a compressed file"
 "$lorac" inspect "$dir/array.json" | grep -q "a JSON array, 12 rows" || fail "inspect of an array"
 expect 0 "" "$lorac" train "$dir/run.yaml" max_steps=1 "datasets.0.path=$dir/folder" "test_datasets.0.path=$dir/packed"
 

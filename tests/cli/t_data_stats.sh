@@ -11,7 +11,9 @@ fail() { echo "FAIL: $*"; failed=1; }
 holds() { python3 -c "import json,sys; s=json.load(open(sys.argv[1])); sys.exit(0 if ($2) else 1)" "$1" || fail "not $2 in $(cat "$1")"; }
 head -12 data/manual/heldout.jsonl >"$dir/a.jsonl"
 head -3 data/manual/heldout.jsonl >>"$dir/a.jsonl"
-printf '{"prompt": "What is  this?", "completion": " A tool\\n"}\n{"prompt": " what IS this?", "completion": " a TOOL"}\n' >>"$dir/a.jsonl"
+chat() { printf '{"messages": [{"role": "user", "content": "%s"}, {"role": "assistant", "content": "%s"}]}\n' "$@"; }
+chat "What is  this?" ' A tool\n' >>"$dir/a.jsonl"
+chat " what IS this?" " a TOOL" >>"$dir/a.jsonl"
 printf 'base_model: data/tiny/tiny.gguf\nsequence_len: 256\noutput_dir: %s/out\ndatasets:\n  - path: %s/a.jsonl\n' "$dir" "$dir" >"$dir/run.yaml"
 stats() { "$lorac" data stats "$dir/run.yaml" "$@" 2>"$dir/err" || fail "data stats $*: $(cat "$dir/err")"; }
 
@@ -58,7 +60,7 @@ holds "$dir/s" 's["rows"] == 18 and s["held_out"][0]["rows"] == 2'
 # held-out rows that are trained on: a warning, with the places
 "$lorac" train "$dir/run.yaml" max_steps=1 "test_datasets.0.path=$dir/first" 2>"$dir/err" >/dev/null && fail "a missing file"
 sed -n '2p;5p' "$dir/a.jsonl" >"$dir/first"
-echo '{"prompt": "new", "completion": "row"}' >>"$dir/first"
+chat new row >>"$dir/first"
 "$lorac" train "$dir/run.yaml" max_steps=1 "test_datasets.0.path=$dir/first" 2>"$dir/err" >/dev/null || fail "train: $(cat "$dir/err")"
 grep -q "^warning: 2 of 3 held-out rows of .*/first are in datasets too (first: .*/first:1 is .*/a.jsonl:2)" "$dir/err" || fail "no warning: $(cat "$dir/err")"
 exit $failed

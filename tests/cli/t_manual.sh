@@ -51,5 +51,5 @@ python3 data/manual/keywords.py "$work/rows" "$work/answers" | grep -q '^1 of 3 
 # The recipes are in order, and each row trains something.
 for config in configs/*.yaml; do "$lorac" config check "$config" >/dev/null; done
 "$lorac" data stats configs/tiny.yaml >"$work/stats"
-grep -q "data/manual/train.jsonl (prompt_completion): $(wc -l <data/manual/train.jsonl) rows" "$work/stats"
+grep -q "data/manual/train.jsonl (chat): $(wc -l <data/manual/train.jsonl) rows" "$work/stats"
 echo "data/manual is in order"

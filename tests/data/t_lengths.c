@@ -85,6 +85,24 @@ static void nothing_left(void **state) {
     tokenizer_close(t);
 }
 
+/* Half a pair compares nothing. */
+static void pairs_go_whole(void **state) {
+    (void)state;
+    Err e = {0};
+    Tokenizer *t = tiny(false, END);
+    Dataset d = read_rows(t, "preference",
+                          "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"cdefgh\"}\n"
+                          "{\"prompt\": \"a\", \"chosen\": \"bcdefg\", \"rejected\": \"c\"}\n"
+                          "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}\n");
+    const LengthLimit l = limit_of(t, EXCESS_DROP, 6, 0);
+    assert_int_equal(d.n_rows, 6);
+    ASSERT_OK(dataset_limit(&d, &l, &e), e);
+    assert_int_equal(d.n_rows, 2);
+    assert_int_equal(d.rows[0].number, 2);
+    assert_int_equal(d.ledger[0].rows_dropped, 4);
+    tokenizer_close(t);
+}
+
 static void texts_are_split(void **state) {
     (void)state;
     Err e = {0};
@@ -209,6 +227,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(whole_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(pairs_go_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(texts_are_split, setup, teardown),
         cmocka_unit_test_setup_teardown(every_split, setup, teardown),
         cmocka_unit_test_setup_teardown(batches_see_it, setup, teardown),

@@ -21,8 +21,8 @@ head -100 data/manual/train.jsonl >"$dir/rows.jsonl"
 head -24 data/manual/heldout.jsonl >"$dir/test.jsonl"
 cat >"$dir/run.yaml" <<END
 base_model: data/tiny/tiny.gguf
-datasets: [{path: $dir/rows.jsonl, type: prompt_completion}]
-test_datasets: [{path: $dir/test.jsonl, type: prompt_completion}]
+datasets: [{path: $dir/rows.jsonl, type: chat}]
+test_datasets: [{path: $dir/test.jsonl, type: chat}]
 sequence_len: 128
 lora_r: 4
 lora_dropout: 0.1

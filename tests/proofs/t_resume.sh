@@ -11,8 +11,8 @@ head -8 data/manual/heldout.jsonl >"$dir/test.jsonl"
 cp data/tiny/tiny.gguf "$dir/base.gguf"
 cat >"$dir/run.yaml" <<END
 base_model: $dir/base.gguf
-datasets: [{path: $dir/rows.jsonl, type: prompt_completion}]
-test_datasets: [{path: $dir/test.jsonl, type: prompt_completion}]
+datasets: [{path: $dir/rows.jsonl, type: chat}]
+test_datasets: [{path: $dir/test.jsonl, type: chat}]
 sequence_len: 128
 lora_r: 4
 lora_dropout: 0.1
