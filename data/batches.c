@@ -168,6 +168,16 @@ void batches_step(Batches *b, int64_t step, StepPlan *out) {
     out->epoch = (double)(step / b->steps_per_epoch) + done;
 }
 
+void batches_shard(Batches *b, int64_t step, int64_t rank, int64_t ranks, int64_t *first, int64_t *n) {
+    int64_t start, bins, each = 1;
+    CHECK(ranks > 0 && (ranks & (ranks - 1)) == 0 && rank >= 0 && rank < ranks, "rank %lld of %lld", (long long)rank,
+          (long long)ranks);
+    bins_of_step(b, step, &start, &bins);
+    while (each * ranks < bins) each *= 2;
+    *first = least(rank * each, bins);
+    *n = least(each, bins - *first);
+}
+
 Status batches_view(Arena *a, const Batches *b, BatchView *v, Err *e) {
     const BatchLimits *l = &b->limits;
     *v = (BatchView){0};

@@ -62,6 +62,11 @@ typedef struct StepPlan {
 /* step in [0, batches_steps). Not const: the order of the current epoch is kept. */
 void batches_step(Batches *b, int64_t step, StepPlan *out);
 
+/* The bins of a step that rank `rank` of `ranks` (a power of two) takes: first .. first + n. Together the ranks take every bin
+ * once, in order. A rank's run has a power of two of bins (the last one that has any may have fewer, those behind it none) and
+ * begins at a multiple of that, so that its gradient is a subtree of the step's row tree (promise P7). */
+void batches_shard(Batches *b, int64_t step, int64_t rank, int64_t ranks, int64_t *first, int64_t *n);
+
 /* One micro-batch, as plain arrays sized by BatchLimits. */
 typedef struct BatchView {
     int64_t n_tokens, n_docs, n_rows, n_targets;

@@ -208,8 +208,11 @@ static Status compare_ranks(Trainer *t, Arena *a, Verdict *v, Err *e) {
     TRY(trainer_gradient(t, 0, MOST, whole, &loss, e));
     v->holds = true;
     for (int ranks = 2; ranks <= MOST; ranks *= 2) {
-        int each = MOST / ranks;
-        for (int r = 0; r < ranks; r++) TRY(trainer_gradient(t, r * each, (r + 1) * each, parts[r], &loss, e));
+        for (int r = 0; r < ranks; r++) {
+            int64_t first, n;
+            batches_shard(t->batches, 0, r, ranks, &first, &n);
+            TRY(trainer_gradient(t, first, first + n, parts[r], &loss, e));
+        }
         join_ranks(parts, ranks, ad->n_params);
         if (memcmp(whole, parts[0], bytes) != 0) {
             v->holds = false;

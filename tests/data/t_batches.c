@@ -239,6 +239,40 @@ static void a_step_depends_on_its_number_alone(void **state) {
     assert_true(forward[0] != forward[batches_steps_per_epoch(a)]);
 }
 
+/* Ranks share a step without gaps or repeats, in runs that are subtrees of its row tree. */
+static void ranks_share_a_step(void **state) {
+    (void)state;
+    Err e;
+    for (int64_t bins = 1; bins <= 40; bins++) {
+        ArenaMark mark = arena_mark(arena);
+        Dataset d = make(bins, 8, (uint64_t)bins);
+        BatchesOptions o = {
+            .sequence_len = 8, .micro_batch_size = 1, .gradient_accumulation_steps = 32, .num_epochs = 2};
+        Batches *b;
+        StepPlan plan;
+        ASSERT_OK(batches_open(arena, &d, &o, &b, &e), e);
+        for (int64_t step = 0; step < batches_steps(b); step++) {
+            batches_step(b, step, &plan);
+            for (int64_t ranks = 1; ranks <= 64; ranks *= 2) {
+                int64_t next = 0, largest = 0;
+                for (int64_t rank = 0; rank < ranks; rank++) {
+                    int64_t first, n;
+                    batches_shard(b, step, rank, ranks, &first, &n);
+                    if (rank == 0) largest = n;
+                    assert_int_equal(first, next);
+                    assert_in_range(n, 0, largest);
+                    if (n > 0) assert_int_equal(first % largest, 0);
+                    if (first + n < plan.n_rows) assert_int_equal(n & (n - 1), 0);
+                    next += n;
+                }
+                assert_int_equal(next, plan.n_rows);
+                assert_true(ranks == 1 || largest < 2 * ((plan.n_rows + ranks - 1) / ranks));
+            }
+        }
+        arena_reset(arena, mark);
+    }
+}
+
 static void without_shuffle_rows_keep_their_order(void **state) {
     (void)state;
     Err e;
@@ -362,6 +396,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_row_once_an_epoch, setup, teardown),
         cmocka_unit_test_setup_teardown(a_step_depends_on_its_number_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(ranks_share_a_step, setup, teardown),
         cmocka_unit_test_setup_teardown(without_shuffle_rows_keep_their_order, setup, teardown),
         cmocka_unit_test_setup_teardown(lengths_of_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(limits_are_tight, setup, teardown),
