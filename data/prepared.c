@@ -412,13 +412,17 @@ static Status read_file(Arena *a, Arena *work, H5 *h, const Prepared *p, const F
     return OK;
 }
 
-static Status open_map(Arena *a, Arena *work, const Prepared *p, const FileMap *m, int64_t vocab, Dataset *out,
-                       Err *e) {
+static Status check_sum(Arena *work, const Prepared *p, const FileMap *m, Err *e) {
     char head[HEAD_BYTES];
-    H5 *h;
     if (m->size <= HEAD_BYTES) return damaged(p, "it is cut off", e);
     TRY(make_head(work, m, head, e));
-    if (memcmp(head, m->data, HEAD_BYTES) != 0) return damaged(p, "its sum does not fit", e);
+    return memcmp(head, m->data, HEAD_BYTES) == 0 ? OK : damaged(p, "its sum does not fit", e);
+}
+
+static Status open_map(Arena *a, Arena *work, const Prepared *p, const FileMap *m, int64_t vocab, Dataset *out,
+                       Err *e) {
+    H5 *h;
+    TRY(check_sum(work, p, m, e));
     TRY(h5_open_image(work, p->path, m->data, m->size, &h, e));
     Status st = read_file(a, work, h, p, m, vocab, out, e);
     h5_close(h);
@@ -451,4 +455,49 @@ Status prepared_open(Arena *a, Prepared *p, int64_t vocab, DataMaps *maps, Datas
     }
     snprintf(p->damage, sizeof p->damage, "%.255s", why.message);
     return OK;
+}
+
+/* ---- looking ------------------------------------------------------------------------------------------------------ */
+
+bool prepared_is(const uint8_t *data, size_t n) {
+    return n > HEAD_BYTES && memcmp(data, FORMAT, sizeof FORMAT - 1) == 0;
+}
+
+static Status read_info(Arena *a, H5 *h, const Prepared *p, PreparedInfo *out, Err *e) {
+    char *key, *text;
+    size_t len;
+    Json *list;
+    int64_t *ledger;
+    TRY(h5_get_string(h, a, "key", HASH_HEX_BYTES, &key, &len, e));
+    TRY(h5_get_string(h, a, "sources", SOURCES_MAX, &text, &len, e));
+    TRY(json_parse(a, p->path, text, len, &list, e));
+    if (list->type != JSON_ARRAY) return damaged(p, "sources", e);
+    size_t n = list->n;
+    TRY(ARENA_NEW(a, n, out->paths, e));
+    TRY(ARENA_NEW(a, n, out->types, e));
+    TRY(ARENA_NEW(a, n, out->ledger, e));
+    TRY(ARENA_NEW(a, LEDGER * n, ledger, e));
+    TRY(h5_get(h, "ledger", H5_I64, 2, (uint64_t[]){n, LEDGER}, ledger, e));
+    for (size_t s = 0; s < n; s++) {
+        const int64_t *g = ledger + LEDGER * s;
+        JsonString path, type;
+        TRY(json_want_string(&list->list.items[s], p->path, "path", &path, e));
+        TRY(json_want_string(&list->list.items[s], p->path, "type", &type, e));
+        out->paths[s] = path.s;
+        out->types[s] = type.s;
+        out->ledger[s] = (Ledger){.rows = g[0], .read = g[1], .trained = g[2], .masked = g[3]};
+    }
+    out->key = key;
+    out->n_sources = (int)n;
+    return OK;
+}
+
+Status prepared_info(Arena *a, const FileMap *m, PreparedInfo *out, Err *e) {
+    const Prepared p = {.path = m->path};
+    H5 *h;
+    TRY(check_sum(a, &p, m, e));
+    TRY(h5_open_image(a, p.path, m->data, m->size, &h, e));
+    Status st = read_info(a, h, &p, out, e);
+    h5_close(h);
+    return st;
 }

@@ -42,4 +42,16 @@ Status prepared_find(Arena *work, PreparedFolder *folder, const DataSource *file
 Status prepared_open(Arena *a, Prepared *p, int64_t vocab, DataMaps *maps, Dataset *out, Err *e);
 Status prepared_write(Arena *work, const Prepared *p, const Dataset *d, Err *e);
 
+/* What a prepared file says of itself. */
+typedef struct PreparedInfo {
+    const char *key;
+    int n_sources;
+    const char **paths, **types; /* by source */
+    Ledger *ledger;              /* rows, read, trained, masked */
+} PreparedInfo;
+/* Whether a file begins as prepared ones do. */
+bool prepared_is(const uint8_t *data, size_t n);
+/* Checks the sum and reads what the file holds; the arena's. */
+Status prepared_info(Arena *a, const FileMap *m, PreparedInfo *out, Err *e);
+
 #endif

@@ -4,6 +4,7 @@
 #include "checkpoints/base_model.h"
 #include "checkpoints/state_hdf5.h"
 #include "data/jsonl.h"
+#include "data/prepared.h"
 #include "train/cmd.h"
 
 #include "base/file.h"
@@ -14,7 +15,7 @@ const char cmd_inspect_help[] =
     "usage: lorac inspect PATH [--tensors] [--full-hash]\n"
     "\n"
     "PATH is a GGUF file, a model folder (config.json and safetensors), a safetensors file, an adapter folder, a checkpoint\n"
-    "folder, or a data file (JSONL or a JSON array, plain or compressed).\n"
+    "folder, a data file (JSONL or a JSON array, plain or compressed), or prepared data.\n"
     "\n"
     "  --tensors    every tensor with type and shape\n"
     "  --full-hash  XXH3-128 over all bytes of a model (reads all of it)\n";
@@ -194,6 +195,22 @@ static Status inspect_rows(const Inspect *in, Err *e) {
     return st;
 }
 
+/* Rows as token ids, and the files they were read from. */
+static Status inspect_prepared(const Inspect *in, Err *e) {
+    FILE *out = in->ctx->log.out;
+    FileMap m;
+    PreparedInfo p;
+    TRY(file_map(in->path, &m, e));
+    Status st = prepared_info(in->ctx->arena, &m, &p, e);
+    if (st == OK) fprintf(out, "%s: prepared data, key %s, of %d files\n", in->path, p.key, p.n_sources);
+    for (int s = 0; st == OK && s < p.n_sources; s++)
+        fprintf(out, "  %s (%s): %lld rows, %lld tokens = %lld trained + %lld masked\n", p.paths[s], p.types[s],
+                (long long)p.ledger[s].rows, (long long)p.ledger[s].read, (long long)p.ledger[s].trained,
+                (long long)p.ledger[s].masked);
+    file_unmap(&m);
+    return st;
+}
+
 static Status has_file(const Inspect *in, const char *name, bool *has, Err *e) {
     char *path;
     TRY(path_join(in->ctx->arena, in->path, name, &path, e));
@@ -208,11 +225,13 @@ static Status inspect_file(const Inspect *in, Err *e) {
     bool safetensors = !gguf && m.size > 9 && m.data[8] == '{' && m.data[7] == 0 && m.data[6] == 0;
     bool rows = !gguf && !safetensors && m.size > 0 &&
                 (m.data[0] == '{' || m.data[0] == '[' || bytes_compression(m.data, m.size) != NULL);
+    bool prepared = prepared_is(m.data, m.size);
     file_unmap(&m);
+    if (prepared) return inspect_prepared(in, e);
     if (gguf) return inspect_model(in, e);
     if (safetensors) return inspect_safetensors(in, e);
     if (rows) return inspect_rows(in, e);
-    FAIL(e, ERR_FORMAT, "%s: is no GGUF, safetensors, JSONL or JSON array file", in->path);
+    FAIL(e, ERR_FORMAT, "%s: is no GGUF, safetensors, JSONL, JSON array or prepared data file", in->path);
 }
 
 Status cmd_inspect(Ctx *ctx, int argc, char **argv, Err *e) {

@@ -40,6 +40,8 @@ cp "$dir/log" "$dir/show"
 run train "$dir/run.yaml" output_dir="$dir/again"
 says "was read and prepared"
 cmp -s "$dir/out/adapter_model.safetensors" "$dir/again/adapter_model.safetensors" || fail "found or made: other adapters"
+for file in "$dir"/out/prepared/*; do run inspect "$file"; cat "$dir/log"; done >"$dir/inspected"
+grep -qE "a.jsonl \(chat\): 20 rows, [0-9]+ tokens = [0-9]+ trained \+ [0-9]+ masked" "$dir/inspected" || fail "inspect: $(cat "$dir/inspected")"
 rm -r "$dir/out/prepared"
 run data show "$dir/run.yaml" --json
 cmp -s "$dir/log" "$dir/show" || fail "data show without prepared data"
