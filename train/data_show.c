@@ -7,17 +7,38 @@
 
 #include <string.h>
 
+/* The row's ids and flags as training sees them. */
+typedef struct Shown {
+    const int32_t *ids;
+    const uint8_t *trained;
+    size_t n;
+} Shown;
+
+static Status shown_row(Trainer *t, const Dataset *d, const DataRow *r, Shown *out, Err *e) {
+    int32_t *ids;
+    uint8_t *trained;
+    *out = (Shown){d->ids + r->start, d->trained + r->start, (size_t)r->length};
+    if (r->edits == 0 && r->context == 0) return OK;
+    TRY(ARENA_NEW(t->save, r->length, ids, e));
+    TRY(ARENA_NEW(t->save, r->length, trained, e));
+    for (int64_t i = 0; i < r->length; i++) {
+        ids[i] = dataset_id(d, r, i);
+        trained[i] = dataset_is_trained(d, r, i);
+    }
+    *out = (Shown){ids, trained, (size_t)r->length};
+    return OK;
+}
+
 /* ---- JSON --------------------------------------------------------------------------------------------------------- */
 
-static Status put_row_text(Trainer *t, const Dataset *d, const DataRow *r, Buf *b, Err *e) {
+static Status put_row_text(Trainer *t, const Shown *s, Buf *b, Err *e) {
     char *text = "";
     size_t len = 0;
-    if (t->tokenizer != NULL)
-        TRY(tokenizer_decode(t->tokenizer, t->save, d->ids + r->start, (size_t)r->length, false, &text, &len, e));
+    if (t->tokenizer != NULL) TRY(tokenizer_decode(t->tokenizer, t->save, s->ids, s->n, false, &text, &len, e));
     return json_put_string(b, text, len, e);
 }
 
-static Status show_json(Trainer *t, const Dataset *d, const DataRow *r, Err *e) {
+static Status show_json(Trainer *t, const Dataset *d, const DataRow *r, const Shown *s, Err *e) {
     Buf b = {.arena = t->save};
     const char *path = d->paths[r->source];
     TRY(buf_puts(&b, "{\"dataset\":", e));
@@ -26,8 +47,8 @@ static Status show_json(Trainer *t, const Dataset *d, const DataRow *r, Err *e) 
     if (dataset_element(d, r) > 0) TRY(json_put_int_member(&b, "element", dataset_element(d, r), e));
     if (r->side != SIDE_NONE) TRY(buf_printf(&b, e, ",\"side\":\"%s\"", SIDE_NAMES[r->side]));
     TRY(buf_puts(&b, ",\"text\":", e));
-    TRY(put_row_text(t, d, r, &b, e));
-    TRY(data_put_tokens(&b, d->ids + r->start, d->trained + r->start, (size_t)r->length, e));
+    TRY(put_row_text(t, s, &b, e));
+    TRY(data_put_tokens(&b, s->ids, s->trained, s->n, e));
     fprintf(t->ctx->log.out, "%s}\n", b.data);
     return OK;
 }
@@ -78,16 +99,15 @@ static bool is_special(const Trainer *t, int32_t id) {
 }
 
 /* Runs of trained and untrained, special and other tokens. */
-static Status show_text(Trainer *t, const Dataset *d, const DataRow *r, Err *e) {
+static Status show_text(Trainer *t, const Shown *s, Err *e) {
     FILE *out = t->ctx->log.out;
     bool color = t->ctx->log.color;
-    put_head(t, d, r);
-    for (int64_t i = 0; i < r->length;) {
-        int64_t begin = i;
-        const int32_t *ids = d->ids + r->start;
-        const uint8_t *trained = d->trained + r->start;
+    for (size_t i = 0; i < s->n;) {
+        size_t begin = i;
+        const int32_t *ids = s->ids;
+        const uint8_t *trained = s->trained;
         Buf text = {.arena = t->save};
-        for (; i < r->length && trained[i] == trained[begin]; i++) {
+        for (; i < s->n && trained[i] == trained[begin]; i++) {
             if (color && is_special(t, ids[i]) != is_special(t, ids[begin])) break;
             if (t->tokenizer == NULL) continue;
             TokenText piece = tokenizer_piece(t->tokenizer, ids[i], i == 0, false);
@@ -103,22 +123,21 @@ static Status show_text(Trainer *t, const Dataset *d, const DataRow *r, Err *e) 
 }
 
 /* Position, id, what the token is, and its text as a JSON string: bytes that are a part of a character only are U+FFFD in it. */
-static Status show_ids(Trainer *t, const Dataset *d, const DataRow *r, Err *e) {
+static Status show_ids(Trainer *t, const Dataset *d, const DataRow *r, const Shown *s, Err *e) {
     FILE *out = t->ctx->log.out;
-    const int32_t *labels = dataset_labels(d, r);
-    put_head(t, d, r);
-    for (int64_t i = 0; i < r->length; i++) {
-        int32_t id = d->ids[r->start + i];
-        bool trained = d->trained[r->start + i] != 0;
+    const int32_t *own = d->ids + r->start, *labels = dataset_labels(d, r);
+    for (size_t i = 0; i < s->n; i++) {
+        int32_t id = s->ids[i];
+        bool trained = s->trained[i] != 0;
         Buf text = {.arena = t->save};
         TokenText piece = {"", 0};
         if (t->tokenizer != NULL) piece = tokenizer_piece(t->tokenizer, id, i == 0, false);
         TRY(json_put_string(&text, piece.s, piece.len, e));
         Mark mark = mark_of(&t->ctx->log, trained, is_special(t, id));
         if (!t->ctx->log.color) mark = (Mark){"", ""};
-        fprintf(out, "%6lld %8d  %-7s  %s%s%s%s", (long long)i, id, trained ? "trained" : "", mark.on, text.data,
-                mark.off, is_special(t, id) ? "  special" : "");
-        if (trained && labels[i] != id) fprintf(out, "  label %d", labels[i]);
+        fprintf(out, "%6zu %8d  %-7s  %s%s%s%s", i, id, trained ? "trained" : "", mark.on, text.data, mark.off,
+                is_special(t, id) ? "  special" : "");
+        if (trained && labels != own && labels[i] != id) fprintf(out, "  label %d", labels[i]);
         fputc('\n', out);
     }
     fputc('\n', out);
@@ -128,6 +147,7 @@ static Status show_ids(Trainer *t, const Dataset *d, const DataRow *r, Err *e) {
 Status data_show(Trainer *t, const Args *args, Err *e) {
     const Dataset *d = &t->train;
     int64_t only = -1;
+    bool found = false;
     bool json = args_has(args, "--json"), ids = args_has(args, "--ids");
     if (json && ids) FAIL(e, ERR_USAGE, "--json has the ids already; --ids is for reading");
     TRY(args_int(args, "--row", 0, INT64_MAX, &only, e));
@@ -136,9 +156,15 @@ Status data_show(Trainer *t, const Args *args, Err *e) {
     for (int64_t i = 0; i < d->n_rows; i++) {
         const DataRow *r = &d->rows[i];
         ArenaMark mark = arena_mark(t->save);
+        Shown s;
         if (only >= 0 && r->number != only) continue;
-        TRY(json ? show_json(t, d, r, e) : ids ? show_ids(t, d, r, e) : show_text(t, d, r, e));
+        found = true;
+        TRY(shown_row(t, d, r, &s, e));
+        if (!json) put_head(t, d, r);
+        TRY(json ? show_json(t, d, r, &s, e) : ids ? show_ids(t, d, r, &s, e) : show_text(t, &s, e));
         arena_reset(t->save, mark);
     }
+    if (only >= 0 && !found)
+        FAIL(e, ERR_USAGE, "--row %lld: this row is left out (excess_length_strategy: drop)", (long long)only);
     return OK;
 }

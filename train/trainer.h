@@ -27,7 +27,8 @@ typedef struct DataCounts {
 typedef enum DataUse {
     DATA_TRAIN,   /* batches; what is not prepared yet is kept in dataset_prepared_path */
     DATA_BATCHES, /* batches; nothing is written */
-    DATA_ROWS /* the rows in file order, before the held-out split, dropping, cutting and packing; nothing is written */
+    DATA_ROWS /* the rows in file order, cut as excess_length_strategy says, before the held-out split and packing; nothing
+                   * is written */
 } DataUse;
 
 typedef struct Trainer {

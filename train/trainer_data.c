@@ -90,18 +90,31 @@ static Status take_weights(Trainer *t, int n, Err *e) {
     return st;
 }
 
+static Status length_limit(Trainer *t, LengthLimit *l, Err *e) {
+    *l = (LengthLimit){.max_tokens = config_int(t->config, "sequence_len"),
+                       .what = "sequence_len",
+                       .strategy = excess_strategy(config_string(t->config, "excess_length_strategy")),
+                       .tokenizer = t->tokenizer,
+                       .arena = t->host};
+    double overlap = config_real(t->config, "split_overlap");
+    l->overlap = (int64_t)(overlap < 1.0 ? overlap * (double)l->max_tokens : overlap);
+    if (l->overlap <= l->max_tokens / 2) return OK;
+    return config_error(t->config, "split_overlap", e, "%lld tokens are more than half of sequence_len %lld",
+                        (long long)l->overlap, (long long)l->max_tokens);
+}
+
+/* The rows as training sees them, but for those it would refuse: looking at them helps. */
+static Status rows_to_show(Trainer *t, const Dataset *all, Err *e) {
+    LengthLimit l;
+    t->train = *all;
+    TRY(length_limit(t, &l, e));
+    return l.strategy == EXCESS_RAISE ? OK : dataset_limit(&t->train, &l, e);
+}
+
 /* Rows that are too long are told once each, however often they are taken; what is left out or cut counts each time. */
 static Status limit_and_mix(Trainer *t, int n, Err *e) {
-    LengthLimit l = {.max_tokens = config_int(t->config, "sequence_len"),
-                     .what = "sequence_len",
-                     .strategy = excess_strategy(config_string(t->config, "excess_length_strategy")),
-                     .tokenizer = t->tokenizer,
-                     .arena = t->host};
-    double overlap = config_real(t->config, "split_overlap");
-    l.overlap = (int64_t)(overlap < 1.0 ? overlap * (double)l.max_tokens : overlap);
-    if (l.overlap > l.max_tokens / 2)
-        return config_error(t->config, "split_overlap", e, "%lld tokens are more than half of sequence_len %lld",
-                            (long long)l.overlap, (long long)l.max_tokens);
+    LengthLimit l;
+    TRY(length_limit(t, &l, e));
     if (l.strategy == EXCESS_RAISE) TRY(dataset_limit(&t->train, &l, e));
     TRY(take_weights(t, n, e));
     return l.strategy == EXCESS_RAISE ? OK : dataset_limit(&t->train, &l, e);
@@ -209,10 +222,7 @@ Status trainer_data(Trainer *t, DataUse use, Err *e) {
     TRY(prepared_data_open(a, c, &t->ctx->log, n_tests + 1, prepare, &prepared, &dc, e));
     TRY(prepared_data_load(&prepared, a, sources, n, &dc, &all, e));
     data_tell_types(&t->ctx->log, &all);
-    if (use == DATA_ROWS) {
-        t->train = all;
-        return OK;
-    }
+    if (use == DATA_ROWS) return rows_to_show(t, &all, e);
     if (!t->data_only) TRY(dataset_refuse_sides(&all, e));
     data_warn_bare(&t->ctx->log, &all, &dc);
     TRY(take_max_rows(t, "datasets", 0, n, &all, e));

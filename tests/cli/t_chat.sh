@@ -75,4 +75,24 @@ refused "messages[1]: the chat template leaves out its tool_calls" \
 echo '{% for m in messages %}{{ m.content }}{% endfor %}{{ raise_exception("no such role") if messages[0].role == "x" }}' >"$dir/raise.jinja"
 "$lorac" data show "$dir/run.yaml" chat_template="$dir/raise.jinja" >"$dir/log" 2>&1 && fail "no end token, and no error"
 grep -qF 'chats.jsonl:1: messages[1]: the chat template writes no end token' "$dir/log" || fail "no end token: $(cat "$dir/log")"
-echo "chats: shown, rendered, trained, refused"
+# rows that are too long: whole turns, or the first turn's text cut and its end token kept; what is shown is what is trained
+status=0
+"$lorac" train "$dir/run.yaml" sequence_len=20 output_dir="$dir/long" >"$dir/log" 2>&1 || status=$?
+[ $status -eq 1 ] || fail "rows that are too long: exit status $status"
+grep -qE "^error: .*chats.jsonl:1: [0-9]+ tokens, .*chats.jsonl:2: [0-9]+ tokens, each more than sequence_len 20" "$dir/log" || fail "too long: $(cat "$dir/log")"
+"$lorac" data show "$dir/run.yaml" sequence_len=45 excess_length_strategy=truncate >"$dir/cut"
+tail -n +"$(grep -n 'chats.jsonl:2' "$dir/cut" | cut -d: -f1)" "$dir/cut" | tail -n +2 >"$dir/second"
+printf '<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhen?<|im_end|>\n<|im_start|>assistant\n[At nine.<|im_end|>]\n\n' |
+    cmp -s - "$dir/second" || fail "the last whole turn that fits: $(cat "$dir/cut")"
+head -1 "$dir/chats.jsonl" >"$dir/one.jsonl"
+"$lorac" data show "$dir/run.yaml" "datasets.0.path=$dir/one.jsonl" sequence_len=20 excess_length_strategy=truncate >"$dir/cut"
+grep -qE '^\[Gr?e?e?<\|im_end\|>\]$' "$dir/cut" || fail "the first turn's end token: $(cat "$dir/cut")"
+"$lorac" train "$dir/run.yaml" sequence_len=45 excess_length_strategy=truncate output_dir="$dir/long" >"$dir/log" 2>&1 || fail "$(cat "$dir/log")"
+grep -qE "= [0-9]+ trained \+ [0-9]+ masked \+ [1-9][0-9]* dropped, 1 rows cut" "$dir/log" || fail "the ledger: $(cat "$dir/log")"
+"$lorac" data show "$dir/run.yaml" sequence_len=20 excess_length_strategy=drop --row 0 >"$dir/log" 2>&1 && fail "all rows dropped is no error"
+
+# a file's conversations answered: the prompt is the template's, up to the answer
+"$lorac" generate --base "$base" --data "$dir/chats.jsonl" --max-tokens 3 >"$dir/answers"
+grep -qF '{"row":0,"prompt":"<|im_start|>user\nWhich colour?<|im_end|>\n<|im_start|>assistant\n","text":' "$dir/answers" || fail "generate: $(cat "$dir/answers")"
+grep -qF '<|im_start|>assistant\nAt nine.<|im_end|>\n<|im_start|>user\nSure?<|im_end|>\n<|im_start|>assistant\n","text":' "$dir/answers" || fail "generate: $(cat "$dir/answers")"
+echo "chats: shown, rendered, trained, cut, refused"
