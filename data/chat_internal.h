@@ -65,8 +65,8 @@ typedef struct Turns {
     const Rendering *r;
     Turn *turns;   /* by message */
     size_t *first; /* by leaf: the span where it comes first, SIZE_MAX: nowhere */
-    const char *
-        header; /* what the template writes when asked for an answer to all but the last message; NULL: not asked yet */
+    const char
+        *header; /* what the template writes when asked for an answer, to one of the messages; NULL: not asked yet */
     size_t header_len;
 } Turns;
 

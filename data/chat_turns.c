@@ -165,29 +165,42 @@ static Status try_run(const Turns *t, const ChatRow *row, uint32_t n, bool promp
     return st == ERR_OOM ? st : OK;
 }
 
-/* What the template writes behind the last text when asked for an answer to messages 0..n-1: its closing and the header.
- * *last: whose text that is. *text NULL: it cannot be asked. *asked (where not NULL): whether it makes a difference that it was
- * asked; a template may write nothing then, or the header always. */
-static Status header_after(const Turns *t, uint32_t n, const char **text, size_t *len, int32_t *last, bool *asked,
-                           Err *e) {
-    Rendering p, unasked;
-    bool ran;
+/* What a template writes when asked for an answer to messages 0..n-1. */
+typedef struct Prompt {
+    const char *text; /* behind the last message's text: its closing and the header; NULL: it cannot be asked */
+    size_t len;
+    size_t
+        closing; /* bytes of it that come unasked, too (a template may write no header, or the header always); 0: not wanted */
+    int32_t last; /* whose text is the last */
+} Prompt;
+
+/* The text behind the last message's, and whose that is. */
+static void tail_of(const Rendering *r, Prompt *out) {
     size_t from = 0;
-    *text = NULL, *len = 0, *last = -1;
-    TRY(try_run(t, t->row, n, true, &p, &ran, e));
-    if (!ran) return OK;
-    if (asked != NULL) {
-        TRY(try_run(t, t->row, n, false, &unasked, &ran, e));
-        *asked = ran && (p.text.len != unasked.text.len || memcmp(p.text.data, unasked.text.data, p.text.len) != 0);
-    }
-    for (size_t s = 0; s < p.spans.n_spans; s++) {
-        const ChatLeaf *leaf = chat_leaf(&p, p.spans.spans[s].source);
+    out->last = -1;
+    for (size_t s = 0; s < r->spans.n_spans; s++) {
+        const ChatLeaf *leaf = chat_leaf(r, span_at(r, s)->source);
         if (leaf == NULL) continue;
-        from = p.spans.spans[s].end;
-        *last = leaf->message;
+        from = span_at(r, s)->end;
+        out->last = leaf->message;
     }
-    *text = p.text.len > 0 ? p.text.data + from : "";
-    *len = p.text.len - from;
+    out->text = r->text.len > 0 ? r->text.data + from : "";
+    out->len = r->text.len - from;
+}
+
+static Status prompt_after(const Turns *t, uint32_t n, bool want_closing, Prompt *out, Err *e) {
+    Rendering asked, unasked;
+    Prompt other = {.len = 0};
+    bool ran;
+    *out = (Prompt){.last = -1};
+    TRY(try_run(t, t->row, n, true, &asked, &ran, e));
+    if (!ran) return OK;
+    tail_of(&asked, out);
+    if (!want_closing) return OK;
+    TRY(try_run(t, t->row, n, false, &unasked, &ran, e));
+    if (ran) tail_of(&unasked, &other);
+    while (out->closing < out->len && out->closing < other.len && out->text[out->closing] == other.text[out->closing])
+        out->closing++;
     return OK;
 }
 
@@ -198,32 +211,29 @@ static size_t common(const Turns *t, const Place *p, const char *header, size_t 
     return n;
 }
 
-/* Where a header found elsewhere ends in the text. It may hold more than the text does ("<think>" before what was not thought
- * about): then, not whole, back to the last line or tag that both have. */
+/* Where a header found elsewhere ends in the text; part: the text has its beginning only, up to a line's or tag's end. */
 typedef struct HeaderEnd {
     size_t at;
     bool part, whole;
-    bool asked; /* it is the answer's header for sure */
+    bool sure; /* whole, and the answer's header without doubt */
 } HeaderEnd;
 
-static HeaderEnd header_end(const Turns *t, const Place *p, const char *header, size_t len) {
+/* It may hold more than the text does, but only behind `least` bytes: "<think>" before what was not thought about. */
+static HeaderEnd header_end(const Turns *t, const Place *p, const char *header, size_t len, size_t least) {
     size_t n = common(t, p, header, len);
     if (n == len) return (HeaderEnd){.at = p->begin + n, .part = true, .whole = true};
     if (p->begin + n > p->first) n = p->first - p->begin;
     while (n > 0 && strchr("\n>]", header[n - 1]) == NULL) n--;
-    return (HeaderEnd){.at = p->begin + n, .part = n > 0};
+    return (HeaderEnd){.at = p->begin + n, .part = n > least};
 }
 
 static Status after_prompt(const Turns *t, const Place *p, HeaderEnd *out, Err *e) {
-    const char *header;
-    size_t len;
-    int32_t last;
-    bool asked = false;
+    Prompt prompt;
     *out = (HeaderEnd){0};
-    TRY(header_after(t, p->i, &header, &len, &last, &asked, e));
-    if (header == NULL || last != p->before) return OK;
-    *out = header_end(t, p, header, len);
-    out->asked = asked;
+    TRY(prompt_after(t, p->i, true, &prompt, e));
+    if (prompt.text == NULL || prompt.last != p->before) return OK;
+    *out = header_end(t, p, prompt.text, prompt.len, prompt.closing);
+    out->sure = out->whole && prompt.closing < prompt.len;
     return OK;
 }
 
@@ -268,8 +278,12 @@ static Status after_probe(const Turns *t, const Place *p, bool alone, HeaderEnd 
     for (size_t s = 0; s < r.spans.n_spans; s++) {
         const ChatLeaf *leaf = chat_leaf(&r, span_at(&r, s)->source);
         if (leaf == NULL) continue;
-        if (leaf->node == x && before == p->before)
-            *out = header_end(t, p, r.text.data + from, span_at(&r, s)->begin - from);
+        if (leaf->node == x && before == p->before) {
+            const char *header = r.text.data + from;
+            size_t len = span_at(&r, s)->begin - from, least = len;
+            while (least > 0 && isspace((unsigned char)header[least - 1])) least--; /* all but blanks must be there */
+            *out = header_end(t, p, header, len, least > 0 ? least - 1 : 0);
+        }
         if (leaf->message == (int32_t)p->i) return OK;
         from = span_at(&r, s)->end;
         before = leaf->message;
@@ -285,8 +299,9 @@ static bool is_assistant(const Turns *t, uint32_t i) {
 /* For a turn that does not begin with its content as it is: with reasoning, a tool call, or nothing. */
 static Status skip_header(const Turns *t, const Place *p, size_t *at, bool *told, Err *e) {
     HeaderEnd found[3] = {{0}}, best = {0};
+    bool empty = !t->turns[p->i].seen; /* then it begins where content would */
     if (is_assistant(t, p->i)) TRY(after_prompt(t, p, &found[0], e));
-    bool sure = found[0].whole && found[0].asked;
+    bool sure = found[0].sure && !empty;
     if (!sure) TRY(after_probe(t, p, false, &found[1], e));
     if (!sure && !found[1].whole) TRY(after_probe(t, p, true, &found[2], e));
     for (int k = 0; k < 3; k++) { /* the furthest that is there whole, else the first that is in part */
@@ -311,10 +326,14 @@ static bool is_head(const Turns *t, uint32_t i) {
 
 /* Whether the content at `at` begins as some generation prompt of the row ends. */
 static Status meets_prompt(Turns *t, uint32_t i, size_t at, size_t end, bool *meets, Err *e) {
-    int32_t unused;
+    Prompt prompt;
     *meets = false;
     if (!is_assistant(t, i)) return OK;
-    if (t->header == NULL) TRY(header_after(t, i, &t->header, &t->header_len, &unused, NULL, e));
+    if (t->header == NULL) {
+        TRY(prompt_after(t, i, false, &prompt, e));
+        t->header = prompt.text;
+        t->header_len = prompt.len;
+    }
     const char *text = t->r->text.data + at;
     for (size_t n = 1; n <= t->header_len && n <= end - at && !*meets; n++)
         *meets = t->header[t->header_len - n] == text[0] && memcmp(t->header + t->header_len - n, text, n) == 0;
