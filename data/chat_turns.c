@@ -324,11 +324,13 @@ static bool is_head(const Turns *t, uint32_t i) {
     return true;
 }
 
-/* Whether the content at `at` begins as some generation prompt of the row ends. */
+/* Whether the content at `at` begins as some generation prompt of the row ends. Asked only where it begins like control text: what
+ * a prompt puts into an answer's mouth is a tag, and rendering once more costs as much as the row itself. */
 static Status meets_prompt(Turns *t, uint32_t i, size_t at, size_t end, bool *meets, Err *e) {
     Prompt prompt;
+    unsigned char first = (unsigned char)t->r->text.data[at];
     *meets = false;
-    if (!is_assistant(t, i)) return OK;
+    if (!is_assistant(t, i) || !ispunct(first)) return OK;
     if (t->header == NULL) {
         TRY(prompt_after(t, i, false, &prompt, e));
         t->header = prompt.text;
