@@ -112,6 +112,7 @@ small, large = peak(1), peak(8)
 print(small, large)
 sys.exit(large - small > 16 * 1024)
 END
-python3 "$dir/memory.py" "$lorac" "$dir" >"$dir/log" 2>&1 || fail "kilobytes for the data and eight times as much: $(cat "$dir/log")"
+# the sanitizers' own memory hides it
+[ "$(nm "$lorac" 2>/dev/null | grep -c ' __asan_init$')" -gt 0 ] || python3 "$dir/memory.py" "$lorac" "$dir" >"$dir/log" 2>&1 || fail "kilobytes for the data and eight times as much: $(cat "$dir/log")"
 [ $failed -eq 0 ] && echo "data prepare is in order"
 exit $failed
