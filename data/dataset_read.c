@@ -11,13 +11,20 @@ enum { BLOCK_ROWS = 64, BLOCK_BYTES = 1 << 20 };
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
+/* So that the arena's first block is not given back with each row. */
+static Status keep_block(Arena *a, Err *e) {
+    void *unused;
+    return arena_alloc(a, 1, 1, &unused, e);
+}
+
 static Status open_sink(RowSink *s, const DataContext *context, Err *e) {
     s->context = context;
     TRY(arena_open(&s->ids_arena, "token ids", e));
     TRY(arena_open(&s->trained_arena, "trained flags", e));
     TRY(arena_open(&s->labels_arena, "labels", e));
     TRY(arena_open(&s->label_rows_arena, "rows with labels", e));
-    return arena_open(&s->scratch, "row", e);
+    TRY(arena_open(&s->scratch, "row", e));
+    return keep_block(s->scratch, e);
 }
 
 static void close_sink(RowSink *s) {
@@ -34,6 +41,7 @@ Status loader_open(Loader *l, const DataContext *context, Arena *names, const ch
     l->check = check;
     TRY(arena_open(&l->work, "reading", e));
     TRY(arena_open(&l->block_arena, "rows read", e));
+    TRY(keep_block(l->block_arena, e));
     TRY(arena_open(&l->rows_arena, "rows", e));
     TRY(arena_open(&l->label_rows_arena, "rows with labels", e));
     TRY(ARENA_NEW(l->work, BLOCK_ROWS, l->block, e));

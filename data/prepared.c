@@ -264,10 +264,11 @@ static Status get_numbers(H5 *h, const char *path, H5Type type, int64_t n, void 
     return h5_get(h, path, type, 1, (uint64_t[]){(uint64_t)n}, data, e);
 }
 
-static Status read_columns(Arena *work, H5 *h, const Prepared *p, Columns *c, Err *e) {
+static Status read_columns(Arena *work, H5 *h, const Prepared *p, size_t file_bytes, Columns *c, Err *e) {
     int64_t n;
     TRY(count_of(h, "bounds", &n, e));
-    if (n < 2 || n - 1 > INT32_MAX) return damaged(p, "bounds", e);
+    /* a file has no more rows than room for their bounds, whatever it says */
+    if (n < 2 || n - 1 > INT32_MAX || (uint64_t)n > file_bytes / sizeof(int64_t)) return damaged(p, "bounds", e);
     c->n_rows = --n;
     TRY(ARENA_NEW(work, n + 1, c->bounds, e));
     TRY(ARENA_NEW(work, n, c->line, e));
@@ -295,6 +296,7 @@ static Status read_columns(Arena *work, H5 *h, const Prepared *p, Columns *c, Er
     if (!h5_has(h, "label_rows")) return OK;
     TRY(count_of(h, "label_rows", &c->n_label_rows, e));
     TRY(count_of(h, "labels", &c->n_labels, e));
+    if ((uint64_t)c->n_label_rows > file_bytes / sizeof(LabelRow)) return damaged(p, "label_rows", e);
     TRY(h5_locate(h, "labels", H5_I32, (uint64_t)c->n_labels, &labels, e));
     c->labels = labels;
     return OK;
@@ -398,7 +400,7 @@ static Status read_file(Arena *a, Arena *work, H5 *h, const Prepared *p, const F
     Columns c = {0};
     TRY(check_identity(work, h, p, e));
     TRY(take_sources(a, work, h, p, out, e));
-    TRY(read_columns(work, h, p, &c, e));
+    TRY(read_columns(work, h, p, m->size, &c, e));
     TRY(dataset_room(a, c.n_rows, c.n_label_rows, out, e));
     TRY(take_rows(p, &c, m, vocab, out, e));
     if (c.n_label_rows > 0) {
