@@ -93,25 +93,48 @@ int letter_byte(uint32_t cp) {
 
 /* ---- preparation ---------------------------------------------------------------------------------------------------- */
 
-/* Characters that stand before the mark inside a token. Too many: no cutting at all. */
-static void find_glue(Bpe *b, const TokenTable *raw, const uint8_t *added_only) {
-    char mark[4];
-    size_t n = (size_t)utf8_encode(MARK, mark);
-    if (index_find(b->texts, mark, n) < 0) return;
+/* Whether the mark stands at text[i]. */
+static bool is_mark(const char *text, size_t left) {
+    return left >= 3 && (unsigned char)text[0] == 0xE2 && (unsigned char)text[1] == 0x96 &&
+           (unsigned char)text[2] == 0x81;
+}
+
+/* The character that ends before text + at; at > 0. */
+static uint32_t char_before(const char *text, size_t at) {
+    uint32_t cp = 0;
+    size_t k = at;
+    do k--;
+    while (k > 0 && ((unsigned char)text[k] & 0xC0) == 0x80);
+    utf8_decode(text + k, at - k, &cp);
+    return cp;
+}
+
+/* Which characters stand side by side inside a token. Too many before the mark: no cutting there at all. */
+static void find_joined(Bpe *b, const TokenTable *raw, const uint8_t *added_only) {
+    bool cuts = index_find(b->texts, "\xE2\x96\x81", 3) >= 0;
     for (size_t id = 0; id < raw->n; id++) {
         if (added_only != NULL && added_only[id]) continue;
         TokenText t = table_text(raw, id);
-        uint32_t before = 0, cp = 0;
-        for (size_t i = 0; i < t.len; before = cp) {
-            i += (size_t)utf8_decode(t.s + i, t.len - i, &cp);
-            if (cp != MARK || before == 0) continue;
-            size_t k = 0;
-            while (k < b->n_glue && b->glue[k] != before) k++;
-            if (k == sizeof b->glue / sizeof b->glue[0]) return;
-            if (k == b->n_glue) b->glue[b->n_glue++] = before;
+        for (size_t i = 1; i < t.len; i++) {
+            unsigned char before = (unsigned char)t.s[i - 1], c = (unsigned char)t.s[i];
+            if ((before | c) < 0x80) {
+                b->joined[before][c >> 6] |= (uint64_t)1 << (c & 63);
+            } else if (cuts && c == 0xE2 && is_mark(t.s + i, t.len - i)) {
+                uint32_t cp = char_before(t.s, i);
+                size_t k = 0;
+                while (k < b->n_glue && b->glue[k] != cp) k++;
+                if (k == sizeof b->glue / sizeof b->glue[0])
+                    cuts = false;
+                else if (k == b->n_glue)
+                    b->glue[b->n_glue++] = cp;
+            }
         }
     }
-    b->mark = MARK;
+    /* A character that is no token is no border: its neighbours may become one unknown token with it. */
+    for (int i = 0; i < 128; i++)
+        for (int k = 0; k < 128; k++)
+            if (b->ascii_ids[i] < 0 || b->ascii_ids[k] < 0) b->joined[i][k >> 6] |= (uint64_t)1 << (k & 63);
+    if (cuts) b->mark = MARK;
 }
 
 void bpe_prepare(Bpe *b, const TokenTable *raw, const uint8_t *added_only) {
@@ -127,7 +150,7 @@ void bpe_prepare(Bpe *b, const TokenTable *raw, const uint8_t *added_only) {
         char c = (char)i;
         b->ascii_ids[i] = index_find(b->texts, &c, 1);
     }
-    if (!b->byte_level) find_glue(b, raw, added_only);
+    if (!b->byte_level) find_joined(b, raw, added_only);
 }
 
 Status bpe_add_merges(Arena *a, Bpe *b, const TokenMerge *merges, size_t n, Err *e) {
@@ -211,20 +234,15 @@ static bool is_glue(const Bpe *b, uint32_t cp) {
     return false;
 }
 
+/* One segment: no border inside matters. */
 static Status encode_chars(const Bpe *b, BpeWork *w, const char *piece, size_t len, Err *e) {
     size_t from = w->n;
-    uint32_t before = 0; /* the character before, 0 when it is no token */
     Unknown u = {false};
     for (size_t i = 0; i < len;) {
         uint32_t cp = 0;
         size_t k = (size_t)utf8_decode(piece + i, len - i, &cp);
-        if (cp == b->mark && before != 0 && !is_glue(b, before)) {
-            TRY(bpe_merge(b, w, from, e));
-            from = w->n;
-        }
         TRY(reserve(w, k + 2, e));
         int32_t id = find_char(b, piece + i, k);
-        before = id >= 0 ? cp : 0;
         if (id >= 0) {
             flush(b, w, &u);
             w->ids[w->n++] = id;
@@ -237,6 +255,65 @@ static Status encode_chars(const Bpe *b, BpeWork *w, const char *piece, size_t l
     return bpe_merge(b, w, from, e);
 }
 
+/* Whether a character that is a token ends before text + at, one that no token has before the mark. */
+static bool ends_before_mark(const Bpe *b, const char *text, size_t at) {
+    size_t k = at;
+    do k--;
+    while (k > 0 && ((unsigned char)text[k] & 0xC0) == 0x80);
+    return !is_glue(b, char_before(text, at)) && find_char(b, text + k, at - k) >= 0;
+}
+
+/* The length of the first segment of a piece: what is merged apart from what follows. */
+static size_t segment(const Bpe *b, const char *piece, size_t len) {
+    unsigned char before = (unsigned char)piece[0];
+    for (size_t i = 1; i < len; i++) {
+        unsigned char c = (unsigned char)piece[i];
+        if ((before | c) < 0x80) {
+            if ((b->joined[before][c >> 6] >> (c & 63) & 1) == 0) return i;
+        } else if (c == 0xE2 && b->mark != 0 && is_mark(piece + i, len - i) && ends_before_mark(b, piece, i)) {
+            return i;
+        }
+        before = c;
+    }
+    return len;
+}
+
+static Status add_id(BpeWork *w, int32_t id, Err *e) {
+    TRY(reserve(w, 1, e));
+    w->ids[w->n++] = id;
+    return OK;
+}
+
+static Status encode_new(const Bpe *b, BpeWork *w, const char *piece, size_t len, Err *e) {
+    if (!b->byte_level) return encode_chars(b, w, piece, len, e);
+    int32_t id = b->whole != NULL ? index_find(b->whole, piece, len) : -1;
+    return id >= 0 ? add_id(w, id, e) : encode_bytes(b, w, piece, len, e);
+}
+
+static Status encode_cached(const Bpe *b, BpeWork *w, const char *piece, size_t len, Err *e) {
+    if (w->cache == NULL || len > PIECE_CACHE_BYTES) return encode_new(b, w, piece, len, e);
+    PieceKey key = piece_key(piece, len);
+    size_t place = piece_place(&key), from = w->n;
+    const CachedPiece *p = piece_cache_find(w->cache, &key, place);
+    if (p == NULL) {
+        TRY(encode_new(b, w, piece, len, e));
+        piece_cache_put(w->cache, &key, place, w->ids + from, w->n - from);
+        return OK;
+    }
+    if (w->cap - w->n < PIECE_CACHE_IDS) TRY(reserve(w, PIECE_CACHE_IDS, e));
+    memcpy(w->ids + w->n, p->ids, sizeof p->ids);
+    w->n += p->n;
+    return OK;
+}
+
 Status bpe_encode(const Bpe *b, BpeWork *w, const char *piece, size_t len, Err *e) {
-    return b->byte_level ? encode_bytes(b, w, piece, len, e) : encode_chars(b, w, piece, len, e);
+    if (b->byte_level) return encode_cached(b, w, piece, len, e);
+    int32_t id = b->whole != NULL ? index_find(b->whole, piece, len) : -1;
+    if (id >= 0) return add_id(w, id, e);
+    for (size_t at = 0; at < len;) {
+        size_t n = segment(b, piece + at, len - at);
+        TRY(encode_cached(b, w, piece + at, n, e));
+        at += n;
+    }
+    return OK;
 }

@@ -5,6 +5,7 @@
 #ifndef LORAC_DATA_BPE_H
 #define LORAC_DATA_BPE_H
 
+#include "data/piece_cache.h"
 #include "data/tokenizer.h"
 
 /* Texts by id, one after the other. */
@@ -56,10 +57,13 @@ typedef struct Bpe {
     int32_t byte_ids[256];  /* byte_level: of the byte's letter; else of "<0xHH>"; -1: none */
     int32_t ascii_ids[128]; /* not byte_level: of the character */
     bool all_bytes;         /* byte_fallback: all 256 exist */
-    /* Not byte_level: the text may be cut before the character `mark` unless the character before is one of `glue`: no
-     * token joins them. mark 0: never. */
+    /* Not byte_level: the text may be cut between two characters that are tokens when no token has them side by side. Before the
+     * character `mark` that is so unless the character before is one of `glue` (mark 0: never); between two of ASCII, unless
+     * the bit `second` of joined[first] is set. */
     uint32_t mark, glue[64];
     size_t n_glue;
+    uint64_t joined[128][2];
+    const TextIndex *whole; /* ignore_merges: pieces that are tokens, by their bytes; NULL: none */
 } Bpe;
 
 /* Buffers of one caller, in its arena. */
@@ -71,13 +75,14 @@ typedef struct BpeWork {
     int32_t *merged, *prev, *next;
     uint64_t *heap;
     size_t cap_rank, cap_merged, cap_prev, cap_next, cap_heap, n_heap;
+    PieceCache *cache; /* NULL: nothing is kept */
 } BpeWork;
 
 /* The letter of GPT-2's alphabet for a byte, as a code point; and back (-1: not a letter of the alphabet). */
 uint32_t byte_letter(uint8_t byte);
 int letter_byte(uint32_t cp);
 
-/* Fills the character and byte ids, and mark and glue; texts, pairs, flags and unk must be set. added_only as in the spec. */
+/* Fills the character and byte ids, mark, glue and joined; texts, pairs, flags and unk must be set. added_only as in the spec. */
 void bpe_prepare(Bpe *b, const TokenTable *raw, const uint8_t *added_only);
 /* The list of merges as pairs; a merge given twice counts with its later rank. ERR_FORMAT: a part or the whole is no
  * token of the vocabulary. */

@@ -1,12 +1,13 @@
 /* pretok.c: runs the splits of a pre-tokenizer. The only file that knows PCRE2.
  *
  * Text becomes one byte per character (its kind, pretok_regex.h); each step searches its pattern in every piece on its
- * own, so that what stands outside the piece is never seen. The JIT works with the machine's stack; where that is too small
+ * own, so that what stands outside the piece is never seen. Most patterns are a table of states (pretok_dfa.h); what has none is
+ * PCRE2's. The JIT works with the machine's stack; where that is too small
  * (or there is no JIT) the interpreter takes over with memory from the arena. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "data/pretok.h"
 
-#include "data/pretok_regex.h"
+#include "data/pretok_dfa.h"
 #include "data/unicode.h"
 
 #include <pcre2.h>
@@ -15,6 +16,7 @@
 enum { STEPS_MAX = 16, MATCH_LIMIT = 50 * 1000 * 1000, HEAP_LIMIT_KIB = 256 << 10 };
 
 typedef struct Step {
+    Dfa *dfa; /* NULL: */
     pcre2_code *code;
     bool jit, invert;
     SplitBehavior behavior;
@@ -46,6 +48,7 @@ struct PretokRun {
     uint8_t *kinds;
     size_t cap_kinds;
     PieceList lists[2];
+    uint64_t room; /* characters that tables may still read in this text, some again and again */
 };
 
 static void *arena_malloc(size_t bytes, void *memory) {
@@ -68,9 +71,13 @@ static Status open_memory(Arena *a, Memory **m, pcre2_general_context **context,
 
 /* ---- compiling ---------------------------------------------------------------------------------------------------- */
 
-static Status compile_step(Arena *a, const Regex *regex, const KindMap *kinds, const PiecesStep *spec, Step *out,
-                           Err *e) {
+static Status compile_step(Arena *a, const Regex *regex, const KindMap *kinds, const PiecesStep *spec, bool tables,
+                           Step *out, Err *e) {
     Buf pattern = {.arena = a};
+    out->behavior = spec->behavior;
+    out->invert = spec->invert;
+    if (tables) TRY(dfa_build(a, regex, kinds, &out->dfa, e));
+    if (out->dfa != NULL) return OK;
     TRY(regex_emit(regex, kinds, &pattern, e));
     Memory *memory;
     pcre2_general_context *general;
@@ -92,8 +99,6 @@ static Status compile_step(Arena *a, const Regex *regex, const KindMap *kinds, c
         FAIL(e, ERR_FORMAT, "pattern \"%.*s\": %s", (int)(spec->pattern.len < 200 ? spec->pattern.len : 200),
              spec->pattern.s, why);
     }
-    out->behavior = spec->behavior;
-    out->invert = spec->invert;
     return OK;
 }
 
@@ -103,7 +108,7 @@ static Status parse_step(Arena *a, const PiecesStep *s, RegexSets *sets, Regex *
     return regex_parse(a, s->pattern.s, s->pattern.len, sets, out, e);
 }
 
-Status pretok_compile(Arena *a, const PiecesStep *steps, size_t n, Pretok **out, Err *e) {
+Status pretok_compile_with(Arena *a, const PiecesStep *steps, size_t n, bool tables, Pretok **out, Err *e) {
     Regex regex[STEPS_MAX] = {{0}};
     RegexSets *sets = NULL;
     Pretok *p = NULL;
@@ -113,7 +118,7 @@ Status pretok_compile(Arena *a, const PiecesStep *steps, size_t n, Pretok **out,
     for (size_t i = 0; i < n; i++) TRY(parse_step(a, &steps[i], sets, &regex[i], e));
     TRY(kinds_build(a, sets, &p->kinds, e));
     for (size_t i = 0; i < n; i++, p->n++) {
-        Status st = compile_step(a, &regex[i], &p->kinds, &steps[i], &p->steps[i], e);
+        Status st = compile_step(a, &regex[i], &p->kinds, &steps[i], tables, &p->steps[i], e);
         if (st != OK) {
             pretok_close(p);
             return st;
@@ -121,6 +126,16 @@ Status pretok_compile(Arena *a, const PiecesStep *steps, size_t n, Pretok **out,
     }
     *out = p;
     return OK;
+}
+
+Status pretok_compile(Arena *a, const PiecesStep *steps, size_t n, Pretok **out, Err *e) {
+    return pretok_compile_with(a, steps, n, true, out, e);
+}
+
+int pretok_tables(const Pretok *p) {
+    int n = 0;
+    for (size_t i = 0; i < p->n; i++) n += p->steps[i].dfa != NULL;
+    return n;
 }
 
 void pretok_close(Pretok *p) {
@@ -136,6 +151,8 @@ Status pretok_begin(const Pretok *p, Arena *scratch, PretokRun **out, Err *e) {
     TRY(ARENA_NEW(scratch, 1, r, e));
     r->pretok = p;
     r->arena = scratch;
+    *out = r;
+    if (pretok_tables(p) == (int)p->n) return OK;
     pcre2_general_context *general;
     TRY(open_memory(scratch, &r->memory, &general, e));
     r->match = pcre2_match_data_create(1, general);
@@ -143,13 +160,17 @@ Status pretok_begin(const Pretok *p, Arena *scratch, PretokRun **out, Err *e) {
     if (r->match == NULL || r->limits == NULL) FAIL(e, ERR_OOM, "out of memory for a pre-tokenizer");
     pcre2_set_match_limit(r->limits, MATCH_LIMIT);
     pcre2_set_heap_limit(r->limits, HEAP_LIMIT_KIB);
-    *out = r;
     return OK;
 }
 
 /* Finds the step's pattern in kinds[0..n) from `at` on; *found says whether, and where. */
 static Status search(PretokRun *r, const Step *s, const uint8_t *kinds, size_t n, size_t at, bool *found,
                      size_t range[2], Err *e) {
+    if (s->dfa != NULL) {
+        *found = dfa_search(s->dfa, kinds, n, at, range, &r->room);
+        if (r->room > 0) return OK;
+        FAIL(e, ERR_DATA, "the tokenizer's pattern takes too long on this text of %zu characters", n);
+    }
     int rc = PCRE2_ERROR_JIT_STACKLIMIT;
     if (s->jit) rc = pcre2_jit_match(s->code, kinds, n, at, 0, r->match, r->limits);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT) rc = pcre2_match(s->code, kinds, n, at, PCRE2_NO_JIT, r->match, r->limits);
@@ -177,13 +198,14 @@ typedef struct Fold {
     bool holds, previous;
 } Fold;
 
-static Status put(Fold *f, Piece p, Err *e) {
-    if (p.from == p.to) return OK;
-    if (f->out->n == f->out->cap)
-        TRY(arena_grow(f->run->arena, &f->out->items, &f->out->cap, f->out->n, f->out->n + 1, sizeof p, e));
-    f->out->items[f->out->n++] = p;
+static Status add_piece(PretokRun *r, PieceList *l, size_t from, size_t to, Err *e) {
+    if (from == to) return OK;
+    if (l->n == l->cap) TRY(arena_grow(r->arena, &l->items, &l->cap, l->n, l->n + 1, sizeof *l->items, e));
+    l->items[l->n++] = (Piece){(uint32_t)from, (uint32_t)to};
     return OK;
 }
+
+static Status put(Fold *f, Piece p, Err *e) { return add_piece(f->run, f->out, p.from, p.to, e); }
 
 /* A match or a gap, in order. */
 static Status fold(Fold *f, size_t from, size_t to, bool is_match, Err *e) {
@@ -279,6 +301,7 @@ Status pretok_split(PretokRun *r, const char *text, size_t len, const Piece **pi
     PieceList *in = &r->lists[0], *out = &r->lists[1];
     size_t chars = len;
     CHECK(len <= TOKENIZER_TEXT_MAX, "text of %zu bytes", len);
+    r->room = MATCH_LIMIT + 64 * (uint64_t)len;
     if (p->n > 0) {
         if (len > r->cap_kinds) TRY(arena_grow(r->arena, &r->kinds, &r->cap_kinds, 0, len, 1, e));
         chars = classify(&p->kinds, text, len, r->kinds);

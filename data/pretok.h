@@ -9,6 +9,10 @@ typedef struct Pretok Pretok;
 
 /* Compiles the steps; read-only afterwards. ERR_FORMAT for a pattern that is not understood. */
 Status pretok_compile(Arena *a, const PiecesStep *steps, size_t n, Pretok **out, Err *e);
+/* The same, with PCRE2 alone where `tables` is false: what tests compare the tables with. */
+Status pretok_compile_with(Arena *a, const PiecesStep *steps, size_t n, bool tables, Pretok **out, Err *e);
+/* How many of the steps have a table of states (pretok_dfa.h). */
+int pretok_tables(const Pretok *p);
 /* Releases what the arena does not own. NULL is allowed. */
 void pretok_close(Pretok *p);
 

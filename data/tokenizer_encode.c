@@ -6,9 +6,15 @@
 
 #include <string.h>
 
-typedef struct Encoder {
+/* What a cache may hold on to between two calls: a huge text's buffers go. */
+enum { KEEP_BYTES = 16 << 20, LONG_TEXT = 1 << 16 /* a call alone keeps pieces from there on */ };
+
+struct TokenizerCache {
     const Tokenizer *t;
+    Arena *keep;    /* what stays from call to call */
     Arena *scratch; /* of this call */
+    ArenaMark start;
+    PieceCache pieces;
     PretokRun *pretok;
     BpeWork work;  /* holds the ids */
     Buf normal[2]; /* normalizer */
@@ -20,18 +26,19 @@ typedef struct Encoder {
     bool special; /* special tokens match */
     bool goes_on; /* TOKENIZER_CONTINUATION */
     Err *e;
-} Encoder;
+};
+typedef TokenizerCache Encoder;
 
 static Status add_id(Encoder *c, int32_t id) {
     BpeWork *w = &c->work;
-    TRY(arena_grow(c->scratch, &w->ids, &w->cap, w->n, w->n + 1, sizeof id, c->e));
+    if (w->n == w->cap) TRY(arena_grow(c->keep, &w->ids, &w->cap, w->n, w->n + 1, sizeof id, c->e));
     w->ids[w->n++] = id;
     return OK;
 }
 
 /* Room for marks of all ids so far; new ones are 0. */
 static Status grow_marks(Encoder *c) {
-    TRY(arena_grow(c->scratch, &c->marks, &c->cap_marks, c->n_marks, c->work.n, sizeof *c->marks, c->e));
+    TRY(arena_grow(c->keep, &c->marks, &c->cap_marks, c->n_marks, c->work.n, sizeof *c->marks, c->e));
     while (c->n_marks < c->work.n) c->marks[c->n_marks++] = 0;
     return OK;
 }
@@ -77,15 +84,6 @@ static Status put_spaces(Encoder *c, TokenText *text, bool at_start) {
     return OK;
 }
 
-static Status encode_piece(Encoder *c, const char *s, size_t len) {
-    const Tokenizer *t = c->t;
-    if (t->ignore_merges) {
-        int32_t id = index_find(&t->whole, s, len);
-        if (id >= 0) return add_id(c, id);
-    }
-    return bpe_encode(&t->bpe, &c->work, s, len, c->e);
-}
-
 /* The level of `text` with spaces and prefix put, `before` being without. The prefix counts as part of what it is put before. */
 static Status spaced_level(Encoder *c, MarkLevel *level, TokenText before, TokenText text, MarkLevel *out) {
     size_t whole;
@@ -111,7 +109,7 @@ static Status encode_normal(Encoder *c, TokenText text, bool at_start, MarkLevel
     TRY(pretok_split(c->pretok, text.s, text.len, &pieces, &n, c->e));
     for (size_t i = 0; i < n; i++) {
         size_t first = c->work.n, from = pieces[i].from, to = pieces[i].to;
-        TRY(encode_piece(c, text.s + from, to - from));
+        TRY(bpe_encode(&c->t->bpe, &c->work, text.s + from, to - from, c->e));
         if (level == NULL) continue;
         TRY(grow_marks(c));
         level_mark_piece(c->t, &mine, from, to, c->work.ids + first, c->marks + first, c->work.n - first);
@@ -236,7 +234,6 @@ static Status encode(Encoder *c, const char *text, size_t len, unsigned flags) {
         FAIL(c->e, ERR_DATA, "%s: this tokenizer has no BOS token", t->name);
     if ((flags & TOKENIZER_EOS) != 0 && t->eos < 0)
         FAIL(c->e, ERR_DATA, "%s: this tokenizer has no EOS token", t->name);
-    TRY(pretok_begin(t->pretok, c->scratch, &c->pretok, c->e));
     bool bos = (flags & TOKENIZER_BOS_ALWAYS) != 0 || ((flags & TOKENIZER_BOS) != 0 && t->add_bos);
     if (bos) TRY(add_id(c, t->bos));
     TRY(split_added(c, &t->raw_added, (TokenText){text, len}, true, encode_raw, c->raw));
@@ -250,41 +247,39 @@ static Status encode(Encoder *c, const char *text, size_t len, unsigned flags) {
     return c->raw != NULL ? grow_marks(c) : OK;
 }
 
-/* marked NULL: nothing is marked. */
-static Status encode_text(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags, MarkLevel *raw,
-                          int32_t **ids, uint8_t **marked, size_t *n, Err *e) {
-    Arena *scratch = NULL;
-    int32_t *out = NULL;
-    Status st = arena_open(&scratch, "tokenizer", e);
-    if (st != OK) return st;
-    Encoder c = {.t = t,
-                 .scratch = scratch,
-                 .work.arena = scratch,
-                 .normal = {{.arena = scratch}, {.arena = scratch}},
-                 .spaced = {{.arena = scratch}, {.arena = scratch}},
-                 .prefixed.arena = scratch,
-                 .part = {{.arena = scratch}, {.arena = scratch}},
-                 .raw = raw,
-                 .special = (flags & TOKENIZER_SPECIAL) != 0,
-                 .goes_on = (flags & TOKENIZER_CONTINUATION) != 0,
-                 .e = e};
-    TRY_OUT(st, encode(&c, text, len, flags));
-    TRY_OUT(st, ARENA_NEW(a, c.work.n, out, e));
-    if (c.work.n > 0) memcpy(out, c.work.ids, c.work.n * sizeof *out);
-    if (marked != NULL) {
-        TRY_OUT(st, ARENA_NEW(a, c.work.n, *marked, e));
-        if (c.work.n > 0) memcpy(*marked, c.marks, c.work.n);
-    }
-    *ids = out;
-    *n = c.work.n;
-out:
-    arena_close(scratch);
-    return st;
+/* Empty buffers, and a piece cache where there shall be one. */
+static Status begin(Encoder *c, bool caches, Err *e) {
+    const Tokenizer *t = c->t;
+    TRY(arena_open(&c->keep, "tokenizer", e));
+    c->work = (BpeWork){.arena = c->keep};
+    c->marks = NULL;
+    c->n_marks = c->cap_marks = 0;
+    Buf *const bufs[] = {&c->normal[0], &c->normal[1], &c->spaced[0], &c->spaced[1],
+                         &c->prefixed,  &c->part[0],   &c->part[1]};
+    for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++) *bufs[i] = (Buf){.arena = c->keep};
+    if (caches) TRY(piece_cache_open(c->keep, &c->pieces, e));
+    if (caches) c->work.cache = &c->pieces;
+    return pretok_begin(t->pretok, c->keep, &c->pretok, e);
 }
 
-Status tokenizer_encode(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags, int32_t **ids,
-                        size_t *n, Err *e) {
-    return encode_text(t, a, text, len, flags, NULL, ids, NULL, n, e);
+static Status encode_text(Encoder *c, Arena *a, const char *text, size_t len, unsigned flags, MarkLevel *raw,
+                          int32_t **ids, uint8_t **marked, size_t *n, Err *e) {
+    int32_t *out = NULL;
+    c->raw = raw;
+    c->work.n = c->n_marks = 0;
+    c->special = (flags & TOKENIZER_SPECIAL) != 0;
+    c->goes_on = (flags & TOKENIZER_CONTINUATION) != 0;
+    c->e = e;
+    TRY(encode(c, text, len, flags));
+    TRY(ARENA_NEW(a, c->work.n, out, e));
+    if (c->work.n > 0) memcpy(out, c->work.ids, c->work.n * sizeof *out);
+    if (raw != NULL) {
+        TRY(ARENA_NEW(a, c->work.n, *marked, e));
+        if (c->work.n > 0) memcpy(*marked, c->marks, c->work.n);
+    }
+    *ids = out;
+    *n = c->work.n;
+    return OK;
 }
 
 /* Whether a position lies inside of a character. */
@@ -292,22 +287,96 @@ static bool is_inside(const char *text, size_t len, size_t at) {
     return at < len && ((unsigned char)text[at] & 0xC0) == 0x80;
 }
 
-Status tokenizer_encode_marked(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags,
-                               const TextRange *ranges, size_t n_ranges, int32_t **ids, uint8_t **marked, size_t *n,
-                               Err *e) {
-    MarkLevel raw = {.base = text};
-    ArenaMark mark = arena_mark(a);
-    TRY(ARENA_NEW(a, n_ranges, raw.ranges, e));
-    for (size_t i = 0; i < n_ranges; i++) {
+static Status raw_level(Arena *a, const char *text, size_t len, const TextRange *ranges, size_t n, MarkLevel *raw,
+                        Err *e) {
+    *raw = (MarkLevel){.base = text};
+    TRY(ARENA_NEW(a, n, raw->ranges, e));
+    for (size_t i = 0; i < n; i++) {
         TextRange r = ranges[i];
         CHECK(r.begin <= r.end && r.end <= len && (i == 0 || ranges[i - 1].end <= r.begin), "range %zu of a text", i);
         if (r.begin == r.end) continue;
         while (r.begin > 0 && is_inside(text, len, r.begin)) r.begin--;
         while (is_inside(text, len, r.end)) r.end++;
-        if (raw.n > 0 && raw.ranges[raw.n - 1].end > r.begin) r.begin = raw.ranges[raw.n - 1].end;
-        if (r.begin < r.end) raw.ranges[raw.n++] = r;
+        if (raw->n > 0 && raw->ranges[raw->n - 1].end > r.begin) r.begin = raw->ranges[raw->n - 1].end;
+        if (r.begin < r.end) raw->ranges[raw->n++] = r;
     }
-    Status st = encode_text(t, a, text, len, flags, &raw, ids, marked, n, e);
+    return OK;
+}
+
+/* ranges NULL: nothing is marked. */
+static Status one_call(Encoder *c, Arena *a, const char *text, size_t len, unsigned flags, const TextRange *ranges,
+                       size_t n_ranges, int32_t **ids, uint8_t **marked, size_t *n, Err *e) {
+    MarkLevel raw;
+    ArenaMark mark = arena_mark(a);
+    if (ranges != NULL) TRY(raw_level(c->scratch, text, len, ranges, n_ranges, &raw, e));
+    Status st = encode_text(c, a, text, len, flags, ranges != NULL ? &raw : NULL, ids, marked, n, e);
     if (st != OK) arena_reset(a, mark);
     return st;
+}
+
+static Status call_alone(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags,
+                         const TextRange *ranges, size_t n_ranges, int32_t **ids, uint8_t **marked, size_t *n, Err *e) {
+    Encoder c = {.t = t};
+    Status st = begin(&c, len >= LONG_TEXT, e);
+    c.scratch = c.keep;
+    if (st == OK) st = one_call(&c, a, text, len, flags, ranges, n_ranges, ids, marked, n, e);
+    arena_close(c.keep);
+    return st;
+}
+
+/* Nothing of a call but ids of short pieces stays; after an error or a huge text not even these. */
+static Status call_cached(TokenizerCache *c, Arena *a, const char *text, size_t len, unsigned flags,
+                          const TextRange *ranges, size_t n_ranges, int32_t **ids, uint8_t **marked, size_t *n,
+                          Err *e) {
+    arena_reset(c->scratch, c->start);
+    Status st = c->keep != NULL ? OK : begin(c, true, e);
+    if (st == OK) st = one_call(c, a, text, len, flags, ranges, n_ranges, ids, marked, n, e);
+    if (st == OK && arena_used_bytes(c->keep) <= KEEP_BYTES) return OK;
+    arena_close(c->keep);
+    c->keep = NULL;
+    return st;
+}
+
+Status tokenizer_cache_open(TokenizerCache **out, const Tokenizer *t, Err *e) {
+    Arena *scratch = NULL;
+    TokenizerCache *c = NULL;
+    TRY(arena_open(&scratch, "tokenizer", e));
+    Status st = ARENA_NEW(scratch, 1, c, e);
+    if (st != OK) {
+        arena_close(scratch);
+        return st;
+    }
+    *c = (TokenizerCache){.t = t, .scratch = scratch, .start = arena_mark(scratch)};
+    *out = c;
+    return OK;
+}
+
+void tokenizer_cache_close(TokenizerCache *c) {
+    if (c == NULL) return;
+    arena_close(c->keep);
+    arena_close(c->scratch);
+}
+
+Status tokenizer_cache_encode(TokenizerCache *c, Arena *a, const char *text, size_t len, unsigned flags, int32_t **ids,
+                              size_t *n, Err *e) {
+    return call_cached(c, a, text, len, flags, NULL, 0, ids, NULL, n, e);
+}
+
+Status tokenizer_cache_encode_marked(TokenizerCache *c, Arena *a, const char *text, size_t len, unsigned flags,
+                                     const TextRange *ranges, size_t n_ranges, int32_t **ids, uint8_t **marked,
+                                     size_t *n, Err *e) {
+    static const TextRange NONE = {0, 0};
+    return call_cached(c, a, text, len, flags, n_ranges > 0 ? ranges : &NONE, n_ranges, ids, marked, n, e);
+}
+
+Status tokenizer_encode(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags, int32_t **ids,
+                        size_t *n, Err *e) {
+    return call_alone(t, a, text, len, flags, NULL, 0, ids, NULL, n, e);
+}
+
+Status tokenizer_encode_marked(const Tokenizer *t, Arena *a, const char *text, size_t len, unsigned flags,
+                               const TextRange *ranges, size_t n_ranges, int32_t **ids, uint8_t **marked, size_t *n,
+                               Err *e) {
+    static const TextRange NONE = {0, 0};
+    return call_alone(t, a, text, len, flags, n_ranges > 0 ? ranges : &NONE, n_ranges, ids, marked, n, e);
 }

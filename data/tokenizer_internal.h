@@ -53,7 +53,6 @@ struct Tokenizer {
     PrefixRule prefix_rule;
     Pretok *pretok;
     Bpe bpe;
-    bool ignore_merges;
     DecodeKind decode;
     TokenText replace_from;
     int strip_start;

@@ -282,12 +282,12 @@ static Status open_pieces(Opening *o) {
 /* The index of whole pieces for ignore_merges: by bytes. */
 static Status open_whole(Opening *o) {
     Tokenizer *t = o->t;
-    t->ignore_merges = o->spec->ignore_merges;
-    if (!t->ignore_merges) return OK;
+    if (!o->spec->ignore_merges) return OK;
     if (!o->spec->byte_level) {
-        t->whole = t->texts;
+        t->bpe.whole = &t->texts;
         return OK;
     }
+    t->bpe.whole = &t->whole;
     char *bytes = NULL;
     uint32_t *at = NULL;
     size_t n = 0;
