@@ -18,6 +18,7 @@ typedef struct Golden {
     Arena *a;
     const char *name;
     const Tokenizer *t;
+    TokenizerCache *cache;
     const char *at; /* in the expected hashes */
     int line;
 } Golden;
@@ -48,6 +49,30 @@ static void check_decoded(Golden *g, const char *what, const int32_t *ids, size_
     check(g, what, text, len);
 }
 
+/* A cache changes nothing: ids and marks of a call through it, the first time and when it knows the pieces. */
+static void check_cached(Golden *g, JsonString s, const int32_t *ids, size_t n) {
+    Err e;
+    TextRange middle = {s.len / 3, s.len - s.len / 3};
+    int32_t *marked_ids, *got;
+    uint8_t *marked, *got_marked;
+    size_t n_got;
+    ASSERT_OK(tokenizer_encode_marked(g->t, g->a, s.s, s.len, TOKENIZER_SPECIAL, &middle, 1, &marked_ids, &marked,
+                                      &n_got, &e),
+              e);
+    for (int i = 0; i < 2; i++) {
+        ASSERT_OK(tokenizer_cache_encode(g->cache, g->a, s.s, s.len, TOKENIZER_SPECIAL, &got, &n_got, &e), e);
+        assert_int_equal(n_got, n);
+        assert_memory_equal(got, ids, n * sizeof *ids);
+        ASSERT_OK(tokenizer_cache_encode_marked(g->cache, g->a, s.s, s.len, TOKENIZER_SPECIAL, &middle, 1, &got,
+                                                &got_marked, &n_got, &e),
+                  e);
+        assert_int_equal(n_got, n);
+        assert_memory_equal(got, ids, n * sizeof *ids);
+        assert_memory_equal(got_marked, marked, n);
+    }
+    ASSERT_FAILS(tokenizer_cache_encode(g->cache, g->a, "a\xFF", 2, 0, &got, &n_got, &e), e, ERR_DATA, "invalid UTF-8");
+}
+
 static void check_text(Golden *g, JsonString s) {
     Err e;
     int32_t *ids = NULL, *plain = NULL, drawn[RANDOM_IDS];
@@ -60,6 +85,7 @@ static void check_text(Golden *g, JsonString s) {
         drawn[i] = (int32_t)((x >> 33) % tokenizer_vocab_size(g->t));
     }
     check_ids(g, "ids", ids, n);
+    check_cached(g, s, ids, n);
     check_ids(g, "ids without special tokens", plain, n_plain);
     check_decoded(g, "decoded text", ids, n, false);
     check_decoded(g, "decoded text without special tokens", ids, n, true);
@@ -88,6 +114,7 @@ static void check_tokenizer(const char *name, const char *model) {
     ASSERT_OK(tokenizer_load(a, model, &t, &e), e);
     const char *texts = read_golden(a, "texts", ".jsonl", &n_texts), *hashes = read_golden(a, name, ".txt", &n_hashes);
     Golden g = {.a = scratch, .name = name, .t = t, .at = strchr(hashes, '\n') + 1};
+    ASSERT_OK(tokenizer_cache_open(&g.cache, t, &e), e);
     ArenaMark start = arena_mark(scratch);
     for (const char *s = texts; s < texts + n_texts; g.line++) {
         Json *v = NULL;
@@ -99,6 +126,7 @@ static void check_tokenizer(const char *name, const char *model) {
     }
     assert_true(g.line >= 400);
     assert_ptr_equal(g.at, hashes + n_hashes);
+    tokenizer_cache_close(g.cache);
     tokenizer_close(t);
     arena_close(scratch);
     arena_close(a);
