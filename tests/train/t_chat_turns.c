@@ -92,6 +92,12 @@ static void headers(void **state) {
     assert_string_equal(
         shown(FIRST, "[" SAID("user", "u") ",{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":\"r\"}]"),
         "<user>u<end><assistant>[<thoughts>r</thoughts>a<end>]");
+    /* the same where content stands in a tag of its own, so that its place says nothing */
+    static const char TAGGED[] = EACH
+        "<{{ m.role }}>{% if m.tool_calls %}<tool>{{ m.tool_calls[0].function.name }}</tool>{% else %}"
+        "<text>{{ m.content }}{% endif %}<end>{% endfor %}{% if add_generation_prompt %}<assistant><think>\n{% endif %}";
+    assert_string_equal(shown(TAGGED, "[" SAID("user", "u") "," CALLS(CALL("f", "x")) "]"),
+                        "<user><text>u<end><assistant>[<tool>f</tool><end>]");
     /* no generation prompt at all: from where content would begin */
     static const char UNASKED[] =
         EACH "<{{ m.role }}>{% for c in m.tool_calls or [] %}<tool>{{ c.function.name }}</tool>{% endfor %}"
@@ -135,6 +141,8 @@ static void end_tokens(void **state) {
         EACH "<{{ m.role }}>{{ m.content }}{% if m.role == 'user' %}<end>{% endif %}{% endfor %}";
     assert_non_null(strstr(shown(OPEN, "[" SAID("user", "u") "," SAID("assistant", "a") "," SAID("user", "") "]"),
                            "messages[1]: the chat template writes no end token"));
+    assert_non_null(strstr(shown(OPEN, "[" SAID("user", "u") "," SAID("assistant", "a") "," SAID("user", "v") "]"),
+                           "messages[1]: the chat template writes no end token"));
 }
 
 static void torn(void **state) {
@@ -169,6 +177,17 @@ static void torn(void **state) {
         "{% if add_generation_prompt %}{{ raise_exception('never') }}{% endif %}";
     assert_non_null(strstr(shown(HIDDEN, "[" SAID("user", "u") "," CALLS(CALL("f", "x")) "]"),
                            "messages[1]: where it begins in the text cannot be told"));
+}
+
+/* A prompt that ends with another message's text says nothing of where an answer begins. */
+static void other_prompts(void **state) {
+    (void)state;
+    static const char QUOTES[] =
+        EACH "<{{ m.role }}>{% if m.tool_calls %}<tool>{{ m.tool_calls[0].function.name }}</tool><end>{% else %}"
+             "<text>{{ m.content }}:{% endif %}{% endfor %}"
+             "{% if add_generation_prompt %}<assistant>{{ messages[0].content }}:{% endif %}";
+    assert_non_null(strstr(shown(QUOTES, "[" SAID("user", "s") "," SAID("user", "u") "," CALLS(CALL("f", "x")) "]"),
+                           "messages[2]: where it begins in the text cannot be told"));
 }
 
 static size_t n_bos(const char *source) {
@@ -313,8 +332,12 @@ static void named_templates_of_gguf(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(headers), cmocka_unit_test(end_tokens),      cmocka_unit_test(torn),
-        cmocka_unit_test(bos),     cmocka_unit_test(named_templates), cmocka_unit_test(named_templates_of_gguf)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(headers),
+                                       cmocka_unit_test(end_tokens),
+                                       cmocka_unit_test(torn),
+                                       cmocka_unit_test(other_prompts),
+                                       cmocka_unit_test(bos),
+                                       cmocka_unit_test(named_templates),
+                                       cmocka_unit_test(named_templates_of_gguf)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
