@@ -343,16 +343,12 @@ static Status parse_guarded(Parse *p) {
     return parse_with(p);
 }
 
-static Status parse(Arena *a, const char *name, int64_t first_line, int64_t first_column, const char *text, size_t len,
-                    Json **out, Err *e) {
+Status json_parse_in(Arena *a, Arena *work, const char *name, int64_t first_line, int64_t first_column,
+                     const char *text, size_t len, Json **out, Err *e) {
     Parse *p;
-    Arena *work;
-    TRY(arena_open(&work, "json", e));
-    Status st = arena_alloc(work, 1, sizeof *p, &p, e);
-    if (st != OK) {
-        arena_close(work);
-        return st;
-    }
+    Json *root;
+    ArenaMark work_mark = arena_mark(work), mark = arena_mark(a);
+    TRY(ARENA_NEW(work, 1, p, e));
     p->a = a;
     p->work = work;
     p->name = name;
@@ -361,9 +357,7 @@ static Status parse(Arena *a, const char *name, int64_t first_line, int64_t firs
     p->first_line = first_line;
     p->first_column = first_column;
     p->e = e;
-    ArenaMark mark = arena_mark(a);
-    st = parse_guarded(p);
-    Json *root;
+    Status st = parse_guarded(p);
     if (st == OK) st = ARENA_NEW(a, 1, root, e);
     if (st == OK) {
         *root = p->root;
@@ -371,6 +365,15 @@ static Status parse(Arena *a, const char *name, int64_t first_line, int64_t firs
     } else {
         arena_reset(a, mark);
     }
+    arena_reset(work, work_mark);
+    return st;
+}
+
+static Status parse(Arena *a, const char *name, int64_t first_line, int64_t first_column, const char *text, size_t len,
+                    Json **out, Err *e) {
+    Arena *work;
+    TRY(arena_open(&work, "json", e));
+    Status st = json_parse_in(a, work, name, first_line, first_column, text, len, out, e);
     arena_close(work);
     return st;
 }

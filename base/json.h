@@ -44,6 +44,9 @@ Status json_parse_line(Arena *a, const char *name, int64_t first_line, const cha
 /* Same for text that begins at a column, from 1, of its line. */
 Status json_parse_at(Arena *a, const char *name, int64_t first_line, int64_t first_column, const char *text, size_t len,
                      Json **out, Err *e);
+/* Same, with another arena for what the parser needs meanwhile, which is given back to it: for many small texts. */
+Status json_parse_in(Arena *a, Arena *work, const char *name, int64_t first_line, int64_t first_column,
+                     const char *text, size_t len, Json **out, Err *e);
 /* Reads and parses a file of at most max_bytes. */
 Status json_read(Arena *a, const char *path, size_t max_bytes, Json **out, Err *e);
 

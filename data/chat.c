@@ -213,8 +213,17 @@ Status chat_render(const Chat *c, Arena *a, const ChatRow *row, const ChatTraini
     return chat_mask(c, a, row, training, &r, out, e);
 }
 
+/* A BOS that the template wrote is not doubled. */
+static unsigned flags_of(const ChatText *text) { return TOKENIZER_SPECIAL | (text->has_bos ? 0 : TOKENIZER_BOS); }
+
 Status chat_encode(const Chat *c, Arena *a, const ChatText *text, int32_t **ids, uint8_t **trained, size_t *n, Err *e) {
-    unsigned flags = TOKENIZER_SPECIAL | (text->has_bos ? 0 : TOKENIZER_BOS);
-    return tokenizer_encode_marked(c->tokenizer, a, text->text, text->len, flags, text->trained, text->n_trained, ids,
-                                   trained, n, e);
+    return tokenizer_encode_marked(c->tokenizer, a, text->text, text->len, flags_of(text), text->trained,
+                                   text->n_trained, ids, trained, n, e);
+}
+
+Status chat_encode_cached(const Chat *c, TokenizerCache *cache, Arena *a, const ChatText *text, int32_t **ids,
+                          uint8_t **trained, size_t *n, Err *e) {
+    CHECK(cache != NULL && c->tokenizer != NULL, "a chat without a tokenizer");
+    return tokenizer_cache_encode_marked(cache, a, text->text, text->len, flags_of(text), text->trained,
+                                         text->n_trained, ids, trained, n, e);
 }

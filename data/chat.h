@@ -73,5 +73,8 @@ Status chat_render_text(const Chat *c, Arena *a, const ChatRow *row, ChatText *o
 
 /* Its ids, BOS first iff the model wants one and the template wrote none; trained[i] is 1 where token i has a trained byte. */
 Status chat_encode(const Chat *c, Arena *a, const ChatText *text, int32_t **ids, uint8_t **trained, size_t *n, Err *e);
+/* The same with a thread's cache of the same tokenizer. */
+Status chat_encode_cached(const Chat *c, TokenizerCache *cache, Arena *a, const ChatText *text, int32_t **ids,
+                          uint8_t **trained, size_t *n, Err *e);
 
 #endif

@@ -19,20 +19,25 @@ static Status keep_block(Arena *a, Err *e) {
 
 static Status open_sink(RowSink *s, const DataContext *context, Err *e) {
     s->context = context;
+    if (context->tokenizer != NULL) TRY(tokenizer_cache_open(&s->cache, context->tokenizer, e));
     TRY(arena_open(&s->ids_arena, "token ids", e));
     TRY(arena_open(&s->trained_arena, "trained flags", e));
     TRY(arena_open(&s->labels_arena, "labels", e));
     TRY(arena_open(&s->label_rows_arena, "rows with labels", e));
     TRY(arena_open(&s->scratch, "row", e));
+    TRY(arena_open(&s->parsing, "json", e));
+    TRY(keep_block(s->parsing, e));
     return keep_block(s->scratch, e);
 }
 
 static void close_sink(RowSink *s) {
+    tokenizer_cache_close(s->cache);
     arena_close(s->ids_arena);
     arena_close(s->trained_arena);
     arena_close(s->labels_arena);
     arena_close(s->label_rows_arena);
     arena_close(s->scratch);
+    arena_close(s->parsing);
 }
 
 Status loader_open(Loader *l, const DataContext *context, Arena *names, const char *folder, DataCheck *check, Err *e) {
@@ -69,7 +74,8 @@ void loader_close(Loader *l) {
 
 static Status parse_and_add(Loader *l, RowSink *s, BlockRow *row, Err *e) {
     Json *json;
-    Status st = json_parse_at(s->scratch, l->source->path, row->line, row->column, row->text, row->len, &json, e);
+    Status st =
+        json_parse_in(s->scratch, s->parsing, l->source->path, row->line, row->column, row->text, row->len, &json, e);
     if (st == ERR_FORMAT) { /* a bad row, whatever is bad in it */
         if (e != NULL) e->status = ERR_DATA;
         return ERR_DATA;

@@ -235,8 +235,7 @@ Status row_ids(RowSink *s, const int32_t *ids, size_t n, bool trained, Err *e) {
 Status row_text(RowSink *s, const JsonString *text, unsigned flags, bool trained, Err *e) {
     int32_t *ids;
     size_t n;
-    TRY(tokenizer_encode(s->context->tokenizer, s->scratch, text->s, text->len, TOKENIZER_SPECIAL | flags, &ids, &n,
-                         e));
+    TRY(tokenizer_cache_encode(s->cache, s->scratch, text->s, text->len, TOKENIZER_SPECIAL | flags, &ids, &n, e));
     return row_ids(s, ids, n, trained, e);
 }
 

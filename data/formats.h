@@ -28,6 +28,7 @@ typedef enum RowRemark { REMARK_OPEN, REMARK_ENDLESS, REMARK_COUNT } RowRemark;
 /* Where a row type puts its ids; growing arrays in arenas of their own, so that each grows in place. */
 typedef struct RowSink {
     const DataContext *context;
+    TokenizerCache *cache;        /* of the thread; NULL where there is no tokenizer */
     const ChatTraining *training; /* of the source */
     const DataSource *source;
     Arena *ids_arena, *trained_arena, *labels_arena, *label_rows_arena;
@@ -40,6 +41,7 @@ typedef struct RowSink {
     RowPart parts[ROW_PARTS_MAX];
     int n_parts;     /* 0: one without a side, from row_start on */
     Arena *scratch;  /* given back after each row */
+    Arena *parsing;  /* of the row's JSON, meanwhile */
     const Json *row; /* the JSON row */
     /* What an error is about: as in RowProblem; both NULL: the row as a whole. */
     const Json *bad_object;

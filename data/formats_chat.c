@@ -299,7 +299,7 @@ Status talk_add(RowSink *s, const Talk *t, Err *e) {
     if (st == ERR_DATA || st == ERR_FORMAT) return render_failed(s, t, &row, &text, st, e);
     if (st != OK) return st;
     row_blame(s, NULL, NULL);
-    TRY(chat_encode(s->context->chat, s->scratch, &text, &ids, &trained, &n, e));
+    TRY(chat_encode_cached(s->context->chat, s->cache, s->scratch, &text, &ids, &trained, &n, e));
     for (size_t i = 0; i < n;) { /* runs of one kind */
         size_t end = i;
         while (end < n && trained[end] == trained[i]) end++;
