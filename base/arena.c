@@ -35,13 +35,13 @@ struct Arena {
     Deferred *deferred; /* the newest */
     size_t next_block;
     size_t used, peak;
-    bool fixed, frozen;
+    bool fixed, frozen, huge;
 };
 
 #ifndef ARENA_FIRST_BLOCK /* fuzz targets have small ones: their arenas hold little, and blocks are cleared */
 #define ARENA_FIRST_BLOCK (1 << 16)
 #endif
-enum { HEADER = ARENA_ALIGN, FIRST_BLOCK = ARENA_FIRST_BLOCK, LARGEST_BLOCK = 1 << 24 };
+enum { HEADER = ARENA_ALIGN, FIRST_BLOCK = ARENA_FIRST_BLOCK, LARGEST_BLOCK = 1 << 24, HUGE_BLOCK = 1 << 22 };
 
 _Static_assert(sizeof(Block) <= HEADER, "block header must fit its slot");
 
@@ -57,6 +57,9 @@ static Status block_new(Arena *a, size_t bytes, Err *e) {
         FAIL(e, ERR_OOM, "out of memory: arena '%s' was asked for %zu bytes", a->name, bytes);
     void *p = mmap(NULL, bytes + HEADER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return no_memory(a, bytes, e);
+#ifdef MADV_HUGEPAGE /* refused where the kernel has none: small pages do as well */
+    if (a->huge && bytes >= HUGE_BLOCK) (void)madvise(p, bytes + HEADER, MADV_HUGEPAGE);
+#endif
     Block *b = p;
     b->prev = a->last;
     b->cap = bytes;
@@ -254,6 +257,8 @@ void arena_discard(Arena *a) {
         if (bytes > skip) madvise((uint8_t *)b + skip, bytes - skip, MADV_DONTNEED);
     }
 }
+
+void arena_huge_pages(Arena *a) { a->huge = true; }
 
 size_t arena_used_bytes(const Arena *a) { return a->used; }
 size_t arena_peak_bytes(const Arena *a) { return a->peak; }

@@ -55,6 +55,10 @@ Status arena_defer(Arena *a, void (*undo)(void *what), void *what, Err *e);
  * they read as anything. Not with arena_defer. */
 void arena_discard(Arena *a);
 
+/* Large blocks taken from now on ask the system for huge pages: for an arena that is filled at once and given back soon, where taking
+ * small pages one by one costs more than what is done with them. */
+void arena_huge_pages(Arena *a);
+
 /* Bytes handed out now, including alignment; the largest that ever was (of a fixed arena: its size). */
 size_t arena_used_bytes(const Arena *a);
 size_t arena_peak_bytes(const Arena *a);

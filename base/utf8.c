@@ -52,6 +52,15 @@ size_t utf8_valid_prefix(const char *s, size_t len) {
         uint64_t eight; /* ASCII in steps of 8 bytes */
         while (len - at >= 8 && (memcpy(&eight, s + at, 8), (eight & 0x8080808080808080u) == 0)) at += 8;
         if (at == len) break;
+        const unsigned char *u = (const unsigned char *)s + at; /* characters below U+D800 without a call */
+        if (u[0] < 0x80 || (u[0] >= 0xC2 && u[0] < 0xE0 && len - at >= 2 && (u[1] & 0xC0) == 0x80)) {
+            at += u[0] < 0x80 ? 1 : 2;
+            continue;
+        }
+        if (u[0] > 0xE0 && u[0] < 0xED && len - at >= 3 && (u[1] & 0xC0) == 0x80 && (u[2] & 0xC0) == 0x80) {
+            at += 3;
+            continue;
+        }
         uint32_t cp;
         int n = utf8_decode(s + at, len - at, &cp);
         if (n == 0) break;

@@ -17,14 +17,9 @@ static uint64_t mix(uint64_t a, uint64_t b) {
 }
 
 static uint64_t hash_text(const char *s, size_t len) {
-    uint64_t h = 0x9E3779B97F4A7C15u ^ len, w;
-    for (; len >= 8; s += 8, len -= 8) {
-        memcpy(&w, s, 8);
-        h = mix(h ^ w, 0xD6E8FEB86659FD93u);
-    }
-    w = 0;
-    if (len > 0) memcpy(&w, s, len);
-    return mix(h ^ w, 0xA0761D6478BD642Fu);
+    uint64_t h = 0x9E3779B97F4A7C15u ^ len;
+    for (; len >= 8; s += 8, len -= 8) h = mix(h ^ piece_word(s, 8), 0xD6E8FEB86659FD93u);
+    return mix(h ^ piece_word(s, len), 0xA0761D6478BD642Fu);
 }
 
 /* The power of two that keeps n entries at most two thirds full. */
@@ -41,23 +36,34 @@ Status index_open(Arena *a, const TokenTable *table, size_t n, TextIndex *out, E
     return ARENA_NEW(a, size, out->slots, e);
 }
 
-static bool same(TokenText t, const char *s, size_t len) { return t.len == len && memcmp(t.s, s, len) == 0; }
+static bool same(TokenText t, const char *s, size_t len) {
+    if (t.len != len) return false;
+    return len <= 8 ? piece_word(t.s, len) == piece_word(s, len) : memcmp(t.s, s, len) == 0;
+}
+
+/* The slot of a text, or the free one where it would be. */
+static uint64_t *find_slot(const TextIndex *x, const char *s, size_t len, uint64_t hash) {
+    for (uint64_t i = hash & x->mask;; i = (i + 1) & x->mask) {
+        uint64_t slot = x->slots[i];
+        if (slot == 0 || (slot >> 32 == hash >> 32 && same(table_text(x->table, (uint32_t)slot - 1), s, len)))
+            return &x->slots[i];
+    }
+}
 
 int32_t index_add(TextIndex *x, int32_t id) {
     TokenText t = table_text(x->table, (size_t)id);
-    uint64_t i = hash_text(t.s, t.len) & x->mask;
-    for (; x->slots[i] != 0; i = (i + 1) & x->mask)
-        if (same(table_text(x->table, x->slots[i] - 1), t.s, t.len)) return (int32_t)(x->slots[i] - 1);
-    x->slots[i] = (uint32_t)id + 1;
+    uint64_t hash = hash_text(t.s, t.len), *slot = find_slot(x, t.s, t.len, hash);
+    if (*slot != 0) return (int32_t)((uint32_t)*slot - 1);
+    *slot = (hash >> 32) << 32 | ((uint32_t)id + 1);
     return -1;
 }
 
-int32_t index_find(const TextIndex *x, const char *s, size_t len) {
-    uint64_t i = hash_text(s, len) & x->mask;
-    for (; x->slots[i] != 0; i = (i + 1) & x->mask)
-        if (same(table_text(x->table, x->slots[i] - 1), s, len)) return (int32_t)(x->slots[i] - 1);
-    return -1;
+static int32_t find_hashed(const TextIndex *x, const char *s, size_t len, uint64_t hash) {
+    int32_t id = (int32_t)(uint32_t)*find_slot(x, s, len, hash) - 1;
+    return id >= 0 && x->hidden != NULL && x->hidden[id] ? -1 : id;
 }
+
+int32_t index_find(const TextIndex *x, const char *s, size_t len) { return find_hashed(x, s, len, hash_text(s, len)); }
 
 Status pairs_open(Arena *a, size_t n, PairTable *out, Err *e) {
     uint64_t size = table_size(n);
@@ -153,25 +159,92 @@ void bpe_prepare(Bpe *b, const TokenTable *raw, const uint8_t *added_only) {
     if (!b->byte_level) find_joined(b, raw, added_only);
 }
 
+/* Merges are added in groups: what the first step asks memory for is there when a later one needs it. */
+enum { GROUP = 16 };
+
+typedef struct MergeGroup {
+    uint64_t hashes[GROUP][2]; /* of left and right */
+    PairEntry pairs[GROUP];
+    size_t n;
+} MergeGroup;
+
+static Status no_token(size_t merge, TokenText t, Err *e) {
+    FAIL(e, ERR_FORMAT, "merge %zu: \"%.*s\" is no token of the vocabulary", merge, (int)(t.len < 100 ? t.len : 100),
+         t.s);
+}
+
+/* What a look-up reads is asked for in three steps, each of which reads what the one before asked for. */
+static void prefetch(const TextIndex *x, uint64_t hash, int step) {
+    if (step == 0) {
+        __builtin_prefetch(&x->slots[hash & x->mask]);
+        return;
+    }
+    uint32_t id = (uint32_t)x->slots[hash & x->mask];
+    if (id == 0) return;
+    const uint32_t *at = &x->table->at[id - 1];
+    __builtin_prefetch(step == 1 ? (const char *)at : x->table->bytes + *at);
+}
+
+/* Whether the token of an id is left and right joined. */
+static bool is_joined(const TextIndex *x, int64_t id, const TokenMerge *m) {
+    if (id < 0 || (size_t)id >= x->table->n || (x->hidden != NULL && x->hidden[id])) return false;
+    TokenText t = table_text(x->table, (size_t)id);
+    return t.len == m->left.len + m->right.len && memcmp(t.s, m->left.s, m->left.len) == 0 &&
+           memcmp(t.s + m->left.len, m->right.s, m->right.len) == 0;
+}
+
+/* guess: the token that the merge before gave. Merges of a rising rank often give tokens of rising ids, some several times. */
+static Status find_whole(const Bpe *b, const TokenMerge *m, size_t i, int32_t guess, char *whole, int32_t *id, Err *e) {
+    for (int k = 0; k < 2; k++) {
+        *id = guess + 1 - k;
+        if (guess >= 0 && is_joined(b->texts, *id, m)) return OK;
+    }
+    TokenText t = {whole, m->left.len + m->right.len};
+    memcpy(whole, m->left.s, m->left.len);
+    memcpy(whole + m->left.len, m->right.s, m->right.len);
+    *id = index_find(b->texts, t.s, t.len);
+    return *id >= 0 ? OK : no_token(i, t, e);
+}
+
+static Status add_group(Bpe *b, const TokenMerge *merges, size_t first, MergeGroup *g, char *whole, int32_t *guess,
+                        Err *e) {
+    for (size_t i = 0; i < g->n; i++) {
+        const TokenMerge *m = &merges[first + i];
+        g->hashes[i][0] = hash_text(m->left.s, m->left.len);
+        g->hashes[i][1] = hash_text(m->right.s, m->right.len);
+        prefetch(b->texts, g->hashes[i][0], 0);
+        prefetch(b->texts, g->hashes[i][1], 0);
+    }
+    for (int step = 1; step < 3; step++)
+        for (size_t i = 0; i < 2 * g->n; i++) prefetch(b->texts, g->hashes[i / 2][i % 2], step);
+    for (size_t i = 0; i < g->n; i++) {
+        const TokenMerge *m = &merges[first + i];
+        PairEntry *p = &g->pairs[i];
+        p->rank = (uint32_t)(first + i);
+        p->left = find_hashed(b->texts, m->left.s, m->left.len, g->hashes[i][0]);
+        if (p->left < 0) return no_token(first + i, m->left, e);
+        p->right = find_hashed(b->texts, m->right.s, m->right.len, g->hashes[i][1]);
+        if (p->right < 0) return no_token(first + i, m->right, e);
+        TRY(find_whole(b, m, first + i, *guess, whole, &p->id, e));
+        *guess = p->id;
+        __builtin_prefetch(&b->pairs.slots[pair_hash(p->left, p->right) & b->pairs.mask]);
+    }
+    for (size_t i = 0; i < g->n; i++) pairs_put(&b->pairs, g->pairs[i]);
+    return OK;
+}
+
 Status bpe_add_merges(Arena *a, Bpe *b, const TokenMerge *merges, size_t n, Err *e) {
     char *whole = NULL;
     size_t longest = 0;
+    int32_t guess = -1;
+    MergeGroup g;
     for (size_t i = 0; i < n; i++)
         if (merges[i].left.len + merges[i].right.len > longest) longest = merges[i].left.len + merges[i].right.len;
     TRY(pairs_open(a, n, &b->pairs, e));
     TRY(ARENA_NEW(a, longest, whole, e));
-    for (size_t i = 0; i < n; i++) {
-        TokenText parts[3] = {merges[i].left, merges[i].right, {whole, merges[i].left.len + merges[i].right.len}};
-        int32_t ids[3];
-        memcpy(whole, parts[0].s, parts[0].len);
-        memcpy(whole + parts[0].len, parts[1].s, parts[1].len);
-        for (int k = 0; k < 3; k++) {
-            ids[k] = index_find(b->texts, parts[k].s, parts[k].len);
-            if (ids[k] < 0)
-                FAIL(e, ERR_FORMAT, "merge %zu: \"%.*s\" is no token of the vocabulary", i,
-                     (int)(parts[k].len < 100 ? parts[k].len : 100), parts[k].s);
-        }
-        pairs_put(&b->pairs, (PairEntry){ids[0], ids[1], (uint32_t)i, ids[2]});
+    for (size_t i = 0; i < n; i += g.n) {
+        g.n = n - i < GROUP ? n - i : GROUP;
+        TRY(add_group(b, merges, i, &g, whole, &guess, e));
     }
     return OK;
 }

@@ -19,11 +19,12 @@ static inline TokenText table_text(const TokenTable *t, size_t id) {
     return (TokenText){t->bytes + t->at[id], t->at[id + 1] - t->at[id]};
 }
 
-/* Text -> id; open addressing over a table whose texts differ. */
+/* Text -> id; open addressing over a table whose texts differ. A slot is 0 (free), or half of the hash above id + 1. */
 typedef struct TextIndex {
     const TokenTable *table;
-    uint32_t *slots; /* id + 1; 0: free */
+    uint64_t *slots;
     uint64_t mask;
+    const uint8_t *hidden; /* by id: found by nobody; NULL: none */
 } TextIndex;
 
 /* An index with room for n texts. */

@@ -1,6 +1,9 @@
 /* tokenizer_json.c: vocabulary, merges and added tokens of a tokenizer.json. */
 #include "data/tokenizer_json_internal.h"
 
+#include "base/file.h"
+#include "data/tokenizer_json_scan.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,15 +42,9 @@ int32_t find_token(const JsonReader *r, TokenText t) { return index_find(&r->ind
 /* ---- vocabulary ------------------------------------------------------------------------------------------------------ */
 
 /* Ids may have holes, but not so many that a small file asks for much memory. */
-static int64_t id_limit(const Json *vocab, const Json *added) {
-    int64_t limit = 2 * ((int64_t)vocab->n + (added != NULL ? added->n : 0)) + (1 << 16);
+static int64_t id_limit(size_t n_vocab, const Json *added) {
+    int64_t limit = 2 * ((int64_t)n_vocab + (added != NULL ? added->n : 0)) + (1 << 16);
     return limit < TOKENIZER_TOKENS_MAX ? limit : TOKENIZER_TOKENS_MAX;
-}
-
-static Status check_vocab_id(const JsonReader *r, TokenText text, const Json *v, int64_t limit) {
-    if (v->type != JSON_INT || v->integer < 0 || v->integer >= limit)
-        BAD(r, "model.vocab: the id of \"%.*s\" is no whole number from 0 to %lld", SHOWN(text), (long long)limit - 1);
-    return OK;
 }
 
 static Status check_added_object(const JsonReader *r, const Json *added, uint32_t i, int64_t limit) {
@@ -60,12 +57,13 @@ static Status check_added_object(const JsonReader *r, const Json *added, uint32_
 }
 
 /* Room for the largest id of both lists. */
-static Status count_tokens(JsonReader *r, const Json *vocab, const Json *added, size_t *n) {
-    int64_t limit = id_limit(vocab, added), top = -1;
-    for (uint32_t i = 0; i < vocab->n; i++) {
-        const JsonString *key = &vocab->list.keys[i];
-        TRY(check_vocab_id(r, (TokenText){key->s, key->len}, &vocab->list.items[i], limit));
-        if (vocab->list.items[i].integer > top) top = vocab->list.items[i].integer;
+static Status count_tokens(JsonReader *r, const ModelLists *vocab, const Json *added, size_t *n) {
+    int64_t limit = id_limit(vocab->n_tokens, added), top = -1;
+    for (size_t i = 0; i < vocab->n_tokens; i++) {
+        if (vocab->ids[i] < 0 || vocab->ids[i] >= limit)
+            BAD(r, "model.vocab: the id of \"%.*s\" is no whole number from 0 to %lld", SHOWN(vocab->tokens[i]),
+                (long long)limit - 1);
+        if (vocab->ids[i] > top) top = vocab->ids[i];
     }
     for (uint32_t i = 0; added != NULL && i < added->n; i++) {
         TRY(check_added_object(r, added, i, limit));
@@ -83,14 +81,13 @@ typedef struct Vocab {
     size_t n;
 } Vocab;
 
-static Status place_vocab(JsonReader *r, const Json *vocab, Vocab *v) {
-    for (uint32_t i = 0; i < vocab->n; i++) {
-        const JsonString *key = &vocab->list.keys[i];
-        size_t id = (size_t)vocab->list.items[i].integer;
+static Status place_vocab(JsonReader *r, const ModelLists *vocab, Vocab *v) {
+    for (size_t i = 0; i < vocab->n_tokens; i++) {
+        size_t id = (size_t)vocab->ids[i];
         if (v->kinds[id] != TOKEN_ABSENT)
             BAD(r, "model.vocab: id %zu is given twice, to \"%.*s\" and \"%.*s\"", id, SHOWN(v->tokens[id]),
-                SHOWN(*key));
-        v->tokens[id] = (TokenText){key->s, key->len};
+                SHOWN(vocab->tokens[i]));
+        v->tokens[id] = vocab->tokens[i];
         v->kinds[id] = TOKEN_NORMAL;
     }
     return OK;
@@ -119,7 +116,8 @@ static Status index_vocab(JsonReader *r, const Vocab *v, const Json *added) {
     r->table = (TokenTable){bytes, at, v->n};
     TRY(index_open(r->arena, &r->table, v->n, &r->index, r->e));
     for (size_t i = 0; i < v->n; i++)
-        if (v->kinds[i] != TOKEN_ABSENT) index_add(&r->index, (int32_t)i);
+        if (v->kinds[i] != TOKEN_ABSENT && index_add(&r->index, (int32_t)i) >= 0)
+            BAD(r, "model.vocab: \"%.*s\" stands twice", SHOWN(v->tokens[i]));
     return OK;
 }
 
@@ -146,7 +144,7 @@ static Status read_added(JsonReader *r, const Json *v, uint32_t i, Vocab *vocab,
     return OK;
 }
 
-static Status read_vocab(JsonReader *r, const Json *vocab, const Json *added) {
+static Status read_vocab(JsonReader *r, const ModelLists *vocab, const Json *added) {
     Vocab v = {0};
     AddedToken *list = NULL;
     TRY(count_tokens(r, vocab, added, &v.n));
@@ -177,31 +175,34 @@ static Status read_merge(const JsonReader *r, const Json *v, uint32_t i, TokenMe
         out->right = (TokenText){v->list.items[1].string.s, v->list.items[1].string.len};
         return OK;
     }
-    const char *s = v->type == JSON_STRING ? v->string.s : "",
-               *space = memchr(s, ' ', v->type == JSON_STRING ? v->string.len : 0);
-    if (space == NULL || memchr(space + 1, ' ', v->string.len - (size_t)(space + 1 - s)) != NULL)
+    if (v->type != JSON_STRING || !split_merge((TokenText){v->string.s, v->string.len}, out))
         BAD(r, "model.merges[%u] is neither \"LEFT RIGHT\" nor [\"LEFT\", \"RIGHT\"]", i);
-    out->left = (TokenText){s, (size_t)(space - s)};
-    out->right = (TokenText){space + 1, v->string.len - (size_t)(space + 1 - s)};
     return OK;
 }
 
-static Status read_merges(JsonReader *r, const Json *v) {
-    TokenMerge *list = NULL;
-    size_t n = 0;
-    if (v == NULL || v->type != JSON_ARRAY) BAD(r, "model.merges is missing or no list");
-    TRY(ARENA_NEW(r->arena, v->n, list, r->e));
-    for (uint32_t i = 0; i < v->n; i++) {
-        const Json *m = &v->list.items[i];
-        if (m->type == JSON_STRING && m->string.len >= 8 && memcmp(m->string.s, "#version", 8) == 0) continue;
-        TRY(read_merge(r, m, i, &list[n++]));
+/* The two lists out of the tree of a whole file. An id that is no whole number becomes -1. */
+static Status lists_of_tree(JsonReader *r, const Json *vocab, const Json *merges, ModelLists *out) {
+    if (merges == NULL || merges->type != JSON_ARRAY) BAD(r, "model.merges is missing or no list");
+    TRY(ARENA_NEW(r->arena, vocab->n, out->tokens, r->e));
+    TRY(ARENA_NEW(r->arena, vocab->n, out->ids, r->e));
+    TRY(ARENA_NEW(r->arena, merges->n, out->merges, r->e));
+    for (; out->n_tokens < vocab->n; out->n_tokens++) {
+        const Json *id = &vocab->list.items[out->n_tokens];
+        JsonString key = vocab->list.keys[out->n_tokens];
+        out->tokens[out->n_tokens] = (TokenText){key.s, key.len};
+        out->ids[out->n_tokens] = id->type == JSON_INT ? id->integer : -1;
     }
-    r->spec->merges = list;
-    r->spec->n_merges = n;
+    for (uint32_t i = 0; i < merges->n; i++) {
+        const Json *m = &merges->list.items[i];
+        if (m->type == JSON_STRING && m->string.len >= 8 && memcmp(m->string.s, "#version", 8) == 0) continue;
+        TRY(read_merge(r, m, i, &out->merges[out->n_merges++]));
+    }
     return OK;
 }
 
-static Status read_model(JsonReader *r, const Json *model, const Json *added) {
+/* lists NULL: they are in the tree. */
+static Status read_model(JsonReader *r, const Json *model, const Json *added, const ModelLists *lists) {
+    ModelLists from_tree = {0};
     static const char *const AFFIXES[] = {"continuing_subword_prefix", "end_of_word_suffix"};
     TokenizerSpec *s = r->spec;
     TokenText type, text;
@@ -222,25 +223,58 @@ static Status read_model(JsonReader *r, const Json *model, const Json *added) {
     TRY(read_bool(r, model, "model", "fuse_unk", false, &s->fuse_unk));
     TRY(read_bool(r, model, "model", "byte_fallback", false, &s->byte_fallback));
     TRY(read_bool(r, model, "model", "ignore_merges", false, &s->ignore_merges));
-    TRY(read_vocab(r, vocab, added));
+    if (lists == NULL) {
+        TRY(lists_of_tree(r, vocab, json_get(model, "merges"), &from_tree));
+        lists = &from_tree;
+    }
+    TRY(read_vocab(r, lists, added));
+    s->merges = lists->merges;
+    s->n_merges = lists->n_merges;
     TRY(read_string(r, model, "model", "unk_token", &text));
     s->unk = text.len > 0 ? find_token(r, text) : -1;
     if (text.len > 0 && (s->unk < 0 || s->added_only[s->unk]))
         BAD(r, "model.unk_token \"%.*s\" is not in model.vocab", SHOWN(text));
-    return read_merges(r, json_get(model, "merges"));
+    return OK;
 }
 
-Status tokenizer_spec_from_json(Arena *a, const char *tokenizer_json_path, const char *config_path, TokenizerSpec *spec,
-                                Err *e) {
-    JsonReader r = {.arena = a, .path = tokenizer_json_path, .spec = spec, .e = e};
-    Json *root = NULL;
-    *spec = (TokenizerSpec){.name = tokenizer_json_path, .bos = -1, .eos = -1, .unk = -1, .pad = -1};
-    TRY(json_read(a, tokenizer_json_path, TOKENIZER_JSON_BYTES_MAX, &root, e));
+/* All of it. lists NULL: they are in the tree. */
+static Status read_tree(Arena *a, const char *path, const char *config_path, const Json *root, const ModelLists *lists,
+                        TokenizerSpec *spec, Err *e) {
+    JsonReader r = {.arena = a, .path = path, .spec = spec, .e = e};
+    *spec = (TokenizerSpec){.name = path, .bos = -1, .eos = -1, .unk = -1, .pad = -1};
     if (root->type != JSON_OBJECT) BAD(&r, "this is no tokenizer.json: not an object");
-    TRY(read_model(&r, json_get(root, "model"), json_get(root, "added_tokens")));
+    TRY(read_model(&r, json_get(root, "model"), json_get(root, "added_tokens"), lists));
     TRY(read_normalizer(&r, json_get(root, "normalizer")));
     TRY(read_pre_tokenizer(&r, json_get(root, "pre_tokenizer")));
     TRY(read_decoder(&r, json_get(root, "decoder")));
     TRY(read_post_processor(&r, json_get(root, "post_processor")));
     return config_path != NULL ? read_tokenizer_config(&r, config_path) : OK;
+}
+
+/* The quick way, for files without a fault. */
+static Status read_scanned(Arena *a, const char *path, const char *config_path, TokenizerSpec *spec, bool *good,
+                           Err *e) {
+    ModelLists lists;
+    Buf rest = {.arena = a};
+    Json *root = NULL;
+    char *text = NULL;
+    size_t len = 0;
+    *good = false;
+    TRY(file_read(a, path, TOKENIZER_JSON_BYTES_MAX, &text, &len, e));
+    TRY(scan_model_lists(a, text, len, &lists, &rest, good, e));
+    if (!*good) return OK;
+    TRY(json_parse(a, path, rest.data, rest.len, &root, e));
+    return read_tree(a, path, config_path, root, &lists, spec, e);
+}
+
+Status tokenizer_spec_from_json(Arena *a, const char *tokenizer_json_path, const char *config_path, TokenizerSpec *spec,
+                                Err *e) {
+    ArenaMark mark = arena_mark(a);
+    Json *root = NULL;
+    bool good;
+    Status st = read_scanned(a, tokenizer_json_path, config_path, spec, &good, e);
+    if (st == ERR_OOM || (st == OK && good)) return st;
+    arena_reset(a, mark);
+    TRY(json_read(a, tokenizer_json_path, TOKENIZER_JSON_BYTES_MAX, &root, e)); /* says what is wrong, and where */
+    return read_tree(a, tokenizer_json_path, config_path, root, NULL, spec, e);
 }

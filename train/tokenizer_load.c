@@ -317,6 +317,7 @@ static Status load_any(Arena *a, Arena *scratch, const char *path, Tokenizer **o
 Status tokenizer_load(Arena *a, const char *model_path, Tokenizer **out, Err *e) {
     Arena *scratch = NULL;
     TRY(arena_open(&scratch, "tokenizer file", e));
+    arena_huge_pages(scratch);
     Status st = load_any(a, scratch, model_path, out, e);
     arena_close(scratch);
     return st;
