@@ -32,12 +32,12 @@ static Status read_line(Stream *s, Buf *text, bool *found, Err *e) {
     return OK;
 }
 
-static Status one_line(Stream *s, Arena *a, bool *found, Err *e) {
+static Status one_line(Stream *s, Arena *a, Arena *work, bool *found, Err *e) {
     Buf text = {.arena = a}, out = {.arena = a};
     Json *v = NULL;
     TRY(read_line(s, &text, found, e));
     if (!*found) return OK;
-    TRY(json_parse_line(a, s->name, s->line, text.len > 0 ? text.data : "", text.len, &v, e));
+    TRY(json_parse_in(a, work, s->name, s->line, 1, text.len > 0 ? text.data : "", text.len, &v, e));
     Status st = s->answer(s->ctx, a, v, &out, e);
     if (st != OK) return err_prefix(e, st, "%s:%lld", s->name, (long long)s->line);
     if (fwrite(out.data, 1, out.len, s->out) != out.len || fflush(s->out) != 0)
@@ -45,16 +45,22 @@ static Status one_line(Stream *s, Arena *a, bool *found, Err *e) {
     return OK;
 }
 
-static Status all_lines(Stream *s, Err *e) {
-    Arena *a = NULL;
+/* a is of one line, work of its parser; an allocation in each keeps its first block when it is reset. */
+static Status all_lines_in(Stream *s, Arena *a, Arena *work, Err *e) {
+    char *first;
     bool found = true;
+    TRY(ARENA_NEW(a, 1, first, e));
+    TRY(ARENA_NEW(work, 1, first, e));
+    for (ArenaMark start = arena_mark(a); found; arena_reset(a, start)) TRY(one_line(s, a, work, &found, e));
+    return OK;
+}
+
+static Status all_lines(Stream *s, Err *e) {
+    Arena *a = NULL, *work = NULL;
     TRY(arena_open(&a, "line", e));
-    ArenaMark start = arena_mark(a);
-    Status st = OK;
-    while (st == OK && found) {
-        st = one_line(s, a, &found, e);
-        arena_reset(a, start);
-    }
+    Status st = arena_open(&work, "json", e);
+    if (st == OK) st = all_lines_in(s, a, work, e);
+    arena_close(work);
     arena_close(a);
     return st;
 }

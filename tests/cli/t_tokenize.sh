@@ -86,6 +86,25 @@ python3 -c 'import json, sys
 a, b = ([json.loads(l) for l in open(p)] for p in sys.argv[1:])
 sys.exit(a != b)' "$dir/long" "$dir/long.back" || fail "long lines differ after the way there and back"
 
+# ---- a large file is answered by several threads: the same lines, the same errors
+python3 - "$dir" <<'PY'
+import json, random, sys
+rng = random.Random(1)
+lines = [json.dumps(" ".join(rng.choice(["word", "12", "\u00e9\U0001f600", "  ", "<|im_end|>", "x" * rng.randrange(300)])
+                             for _ in range(rng.randrange(12))), ensure_ascii=rng.random() < 0.5) for _ in range(60000)]
+for name, bad in ("large", None), ("large-bad", 30000):
+    with open(f"{sys.argv[1]}/{name}", "w") as f:
+        f.write("\n".join("7" if i == bad else line + "\r" * (i % 7 == 0) for i, line in enumerate(lines)))
+PY
+"$lorac" tokenize $model --file "$dir/large" >"$dir/large.ids" || fail "a large file: exit $?"
+"$lorac" tokenize $model <"$dir/large" | cmp -s - "$dir/large.ids" || fail "a large file differs from a stream"
+"$lorac" tokenize $model --decode --file "$dir/large.ids" >"$dir/large.back" || fail "large ids: exit $?"
+"$lorac" tokenize $model --decode <"$dir/large.ids" | cmp -s - "$dir/large.back" || fail "large ids differ from a stream"
+refuses 1 "$dir/large-bad:30001: a JSON string is expected" 30000 '' --file "$dir/large-bad"
+head -n 30000 "$dir/large.ids" | cmp -s - "$dir/out" || fail "a bad line of a large file: other lines before it"
+"$lorac" tokenize $model --file "$dir/large" >/dev/full 2>"$dir/err" && fail "a large file to a full disk"
+grep -q '^error: standard output cannot be written' "$dir/err" || fail "a large file to a full disk: $(cat "$dir/err")"
+
 # ---- bad lines: the lines before are answered, the place is named
 refuses 1 "stdin:1:1: no valid JSON" 0 '\n'
 refuses 1 "stdin:2:1: no valid JSON" 1 '"a"\n\n"b"\n'
