@@ -32,8 +32,10 @@ typedef enum Step { GOES_ON, GIVES_UP, NO_MEMORY } Step;
 
 static void skip_space(Scan *c) {
     const char *s = c->s;
-    for (; s < c->end; s++)
+    for (; s < c->end; s++) {
+        while (*s == ' ' && c->end - s > 8 && memcmp(s, "        ", 8) == 0) s += 8; /* indentation */
         if (*s != ' ' && *s != '\n' && *s != '\r' && *s != '\t') break;
+    }
     c->s = s;
 }
 

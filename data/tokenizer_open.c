@@ -12,6 +12,7 @@ typedef struct Opening {
     Tokenizer *t;
     Arena *arena, *scratch;
     const AddedToken **added; /* by id; NULL: not an added token */
+    bool special_first[256];  /* by byte: a special token begins with it */
     Err *e;
 } Opening;
 
@@ -131,6 +132,8 @@ static Status collect_added(Opening *o) {
     for (size_t i = 0; i < o->spec->n_added; i++) {
         TRY(check_added(o, &o->spec->added[i], i));
         o->added[o->spec->added[i].id] = &o->spec->added[i];
+        TokenText text = o->spec->tokens[o->spec->added[i].id];
+        if (o->spec->added[i].special && text.len > 0) o->special_first[(unsigned char)text.s[0]] = true;
     }
     return OK;
 }
@@ -257,6 +260,7 @@ static Status add_piece(Opening *o, TokenText text, size_t id, Buf *out) {
 
 /* Whether decoding with skip_special leaves out a token of this text: as in Hugging Face it is looked up by text. */
 static bool is_special_text(const Opening *o, TokenText text) {
+    if (text.len == 0 || !o->special_first[(unsigned char)text.s[0]]) return false;
     int32_t id = index_find(&o->t->all_texts, text.s, text.len);
     return id >= 0 && o->added[id] != NULL && o->added[id]->special;
 }
