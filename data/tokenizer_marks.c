@@ -1,6 +1,8 @@
 /* tokenizer_marks.c: see tokenizer_marks.h. */
 #include "data/tokenizer_marks.h"
 
+#include <string.h>
+
 /* Walks positions of a text in ascending order. */
 typedef struct Walk {
     TokenText text;
@@ -45,6 +47,11 @@ static size_t bytes_of(const Tokenizer *t, int32_t id) {
 void level_mark_piece(const Tokenizer *t, MarkLevel *l, size_t from, size_t to, const int32_t *ids, uint8_t *marks,
                       size_t n) {
     size_t sum = 0, at = from;
+    if (!level_meets(l, from, to)) return;
+    if (l->ranges[l->at].begin <= from && to <= l->ranges[l->at].end) {
+        memset(marks, 1, n);
+        return;
+    }
     for (size_t i = 0; i < n; i++) sum += bytes_of(t, ids[i]);
     bool known = sum == to - from;
     for (size_t i = 0; i < n; i++) {

@@ -29,7 +29,8 @@ typedef Status (*MarkLength)(void *ctx, TokenText piece, bool first, size_t *len
 Status level_below(Arena *a, MarkLevel *parent, TokenText text, const char *base, MarkLength length, void *ctx,
                    MarkLevel *out, Err *e);
 
-/* marks[0..n) of the ids that a piece at [from, to) became: by the bytes of each, or all alike where these are not the piece's. */
+/* marks[0..n) of the ids that a piece at [from, to) became: by the bytes of each, or all alike where these are not the piece's. marks
+ * are 0 before. */
 void level_mark_piece(const Tokenizer *t, MarkLevel *l, size_t from, size_t to, const int32_t *ids, uint8_t *marks,
                       size_t n);
 
