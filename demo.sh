@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # demo.sh: sets everything up and runs the main job: fine-tune a small language model on lorac's own manual, measure it on
 # held-out questions before and after, merge it, and show that the merged model answers like base + adapter.
-#   ./demo.sh          SmolLM2-135M-Instruct (98 MB, fetched once), a few minutes
+#   ./demo.sh          SmolLM2-135M-Instruct (98 MB, fetched once), six to ten minutes
 #   ./demo.sh --tiny   the embedded base, offline, under a minute
 set -euo pipefail
 cd "$(dirname "$0")"
