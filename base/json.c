@@ -250,20 +250,6 @@ static int close_container(Parse *p) {
 
 static int on_end(void *ctx) { return close_container(ctx); }
 
-static int hex_value(const char *s) {
-    int v = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = s[i];
-        int d = c >= '0' && c <= '9'   ? c - '0'
-                : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                       : -1;
-        if (d < 0) return -1;
-        v = v * 16 + d;
-    }
-    return v;
-}
-
 /* Backslashes are legal inside strings only, so surrogate escapes can be paired without lexing. */
 static Status check_surrogates(Parse *p) {
     for (size_t i = 0; i + 1 < p->len; i++) {
@@ -274,10 +260,10 @@ static Status check_surrogates(Parse *p) {
             i++;
             continue;
         }
-        int v = hex_value(p->text + i + 2);
+        int v = hex4(p->text + i + 2);
         bool pair = v >= 0xD800 && v <= 0xDBFF && i + 12 <= p->len && p->text[i + 6] == '\\' && p->text[i + 7] == 'u';
         if (pair) {
-            int low = hex_value(p->text + i + 8);
+            int low = hex4(p->text + i + 8);
             if (low < 0xDC00 || low > 0xDFFF) pair = false;
         }
         if (!pair && v >= 0xD800 && v <= 0xDFFF)

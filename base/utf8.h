@@ -9,6 +9,8 @@
 int utf8_decode(const char *s, size_t len, uint32_t *cp);
 /* Writes cp (a valid scalar value) as 1..4 bytes; returns the length. */
 int utf8_encode(uint32_t cp, char out[4]);
+/* The value of four hex digits (JSON's \uXXXX), or -1. */
+int hex4(const char s[4]);
 /* Offset of the first invalid byte, or len when all is valid. */
 size_t utf8_valid_prefix(const char *s, size_t len);
 

@@ -3,6 +3,7 @@
 
 #include "base/h5.h"
 #include "base/json.h"
+#include "base/signals.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,14 +24,16 @@ static Status add_file(Hasher *h, const char *path, Err *e) {
     FileMap m;
     TRY(file_map(path, &m, e));
     uint64_t size = m.size;
+    Status st = OK;
     hasher_add(h, &size, sizeof size);
-    for (size_t at = 0; at < m.size; at += STEP) {
+    for (size_t at = 0; st == OK && at < m.size; at += STEP) {
         size_t n = m.size - at < STEP ? m.size - at : STEP;
         hasher_add(h, m.data + at, n);
         file_map_forget(&m, at, n);
+        if (stop_requested()) st = err_set(e, ERR_STOPPED, __FILE__, __LINE__, "stopped while %s was read", path);
     }
     file_unmap(&m);
-    return OK;
+    return st;
 }
 
 static Status add_source(Hasher *h, const DataSource *s, int entry, Err *e) {

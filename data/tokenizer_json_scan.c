@@ -49,20 +49,6 @@ static bool take(Scan *c, char byte) {
 
 /* ---- strings -------------------------------------------------------------------------------------------------------- */
 
-static int hex4(const char *s) {
-    int v = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = s[i];
-        int d = c >= '0' && c <= '9'   ? c - '0'
-                : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                       : -1;
-        if (d < 0) return -1;
-        v = v * 16 + d;
-    }
-    return v;
-}
-
 /* What follows a backslash at c->s becomes bytes at *out. U+0000 and halves of surrogate pairs are not for here. */
 static bool escape(Scan *c, char **out) {
     static const char FROM[] = "\"\\/bfnrt", TO[] = "\"\\/\b\f\n\r\t";
