@@ -1,7 +1,7 @@
 /* file.h: reading by mapping, writing so that a half-written file is never seen.
  *
  * A mapped file that shrinks while in use raises SIGBUS, which signals.c turns into a clear message. Writing goes to
- * a temporary name in the same folder (NAME.tmp-PID), is synced, renamed over the final name, and the folder is synced;
+ * a temporary name in the same folder (NAME.tmp-PID, locked), is synced, renamed over the final name, and the folder is synced;
  * on any failure the temporary file is removed and the old file is untouched. What a killed process left there is removed
  * by the next one that writes NAME. */
 #ifndef LORAC_BASE_FILE_H
@@ -18,6 +18,8 @@ typedef struct FileMap {
 
 /* Maps a regular file. Errors name the path and the reason (missing, a folder, a pipe, no permission). */
 Status file_map(const char *path, FileMap *out, Err *e);
+/* The same for a file that another process may remove at any time: where there is none, OK and *found false. */
+Status file_map_if_there(const char *path, FileMap *out, bool *found, Err *e);
 void file_unmap(FileMap *m);
 
 /* Tells the kernel the range will not be needed soon (its clean pages may be dropped: keeps RSS small). */
@@ -69,7 +71,7 @@ Status make_folders(const char *path, Err *e);
 /* Removes a file or a folder tree; missing is OK. Never follows symbolic links. Refuses "/", "." and "..". */
 Status remove_tree(const char *path, Err *e);
 /* Removes what killed processes left in the folder: BASE.tmp-PID (and what follows it, as in BASE.tmp-PID-old) where no
- * process PID runs or PID is this one. prefix: BASE only has to begin with `base`. What cannot be removed stays. */
+ * process PID runs or PID is this one, and no process holds it locked. prefix: BASE only has to begin with `base`. What cannot be removed stays. */
 void remove_left_overs(const char *folder, const char *base, bool prefix);
 /* The same for the file or folder of that path. */
 void remove_left_overs_of(const char *path);

@@ -24,11 +24,16 @@ static void guard_tail(const void *start, size_t size, bool forbid) {
         UNPOISON(end, tail);
 }
 
-/* Opens a regular file for reading and gives its size. O_NONBLOCK: opening a pipe nobody writes to must not wait. */
-static Status open_regular(const char *path, int *fd, size_t *size, Err *e) {
+static Status no_such_file(const char *path, Err *e) {
+    FAIL(e, ERR_IO, "%s: there is no such file; check the path", path);
+}
+
+/* Opens a regular file for reading and gives its size; *fd is -1 where there is none. O_NONBLOCK: opening a pipe nobody
+ * writes to must not wait. */
+static Status open_if_there(const char *path, int *fd, size_t *size, Err *e) {
     struct stat st;
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (*fd < 0 && errno == ENOENT) FAIL(e, ERR_IO, "%s: there is no such file; check the path", path);
+    if (*fd < 0 && errno == ENOENT) return OK;
     if (*fd < 0) FAIL(e, ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
     if (fstat(*fd, &st) != 0) {
         int code = errno;
@@ -43,10 +48,12 @@ static Status open_regular(const char *path, int *fd, size_t *size, Err *e) {
     return OK;
 }
 
-Status file_map(const char *path, FileMap *out, Err *e) {
+Status file_map_if_there(const char *path, FileMap *out, bool *found, Err *e) {
     int fd;
     size_t size;
-    TRY(open_regular(path, &fd, &size, e));
+    TRY(open_if_there(path, &fd, &size, e));
+    *found = fd >= 0;
+    if (!*found) return OK;
     void *p = NULL;
     if (size > 0) p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
     int code = errno;
@@ -63,6 +70,12 @@ Status file_map(const char *path, FileMap *out, Err *e) {
         guard_tail(p, size, true);
     }
     return OK;
+}
+
+Status file_map(const char *path, FileMap *out, Err *e) {
+    bool found;
+    TRY(file_map_if_there(path, out, &found, e));
+    return found ? OK : no_such_file(path, e);
 }
 
 void file_unmap(FileMap *m) {
@@ -87,7 +100,8 @@ Status file_read(Arena *a, const char *path, size_t max_bytes, char **out, size_
     int fd;
     size_t size, at = 0;
     char *p;
-    TRY(open_regular(path, &fd, &size, e));
+    TRY(open_if_there(path, &fd, &size, e));
+    if (fd < 0) return no_such_file(path, e);
     if (size > max_bytes) {
         close(fd);
         FAIL(e, ERR_IO, "%s: is %zu bytes long, at most %zu are expected", path, size, max_bytes);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,15 +75,39 @@ static void temp_done(AtomicFile *f, bool renamed) {
     signals_temp_remove(f->temp);
 }
 
+/* A new file, locked so that no other process takes it for a left-over: PATH.tmp-PID, or PATH.tmp-PID-1 and so on where
+ * another machine or container has a process of this number that writes there. -1: errno says why not. */
+static int open_temporary(char *temp, size_t room) {
+    enum { NAMES_MAX = 100 };
+    size_t n = strlen(temp);
+    for (int i = 1;; i++) {
+        struct stat st;
+        FAULT_KILL();
+        int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0) {
+            /* file systems without locks are as good as they are */
+            (void)flock(fd, LOCK_EX);
+            if (fstat(fd, &st) != 0 || st.st_nlink > 0) return fd;
+            close(fd); /* it was removed before it was locked */
+        } else if (errno != EEXIST) {
+            return -1;
+        }
+        if (i == NAMES_MAX) return -1;
+        snprintf(temp + n, room - n, "-%d", i);
+    }
+}
+
 Status atomic_open(Arena *a, const char *path, AtomicFile **out, Err *e) {
+    enum { SUFFIX_BYTES = 32 };
     AtomicFile *f;
+    size_t room = strlen(path) + SUFFIX_BYTES;
     TRY(check_replaceable(path, e));
     TRY(ARENA_NEW(a, 1, f, e));
     TRY(arena_strdup(a, path, &f->path, e));
-    TRY(arena_printf(a, &f->temp, e, "%s.tmp-%d", path, (int)getpid()));
+    TRY(ARENA_NEW(a, room, f->temp, e));
+    snprintf(f->temp, room, "%s.tmp-%d", path, (int)getpid());
     remove_left_overs_of(path); /* also of a killed process that had this number */
-    FAULT_KILL();
-    f->fd = open(f->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    f->fd = open_temporary(f->temp, room);
     if (f->fd < 0 && errno == ENOENT)
         FAIL(e, ERR_IO, "%s: cannot be created: its folder does not exist; make it first", path);
     if (f->fd < 0) FAIL(e, ERR_IO, "%s: cannot be created: %s", f->temp, strerror(errno));
@@ -136,11 +161,13 @@ Status atomic_take_over(AtomicFile *f, Err *e) {
 Status atomic_commit(AtomicFile *f, Err *e) {
     Status st = OK;
     CHECK(f->fd >= 0, "%s: committed twice", f->path);
+    int held = fcntl(f->fd, F_DUPFD_CLOEXEC, 0); /* the lock stays until the file has its name */
     if (sync_file(f->fd) != 0) st = write_failed(f->path, errno, e);
     if (close(f->fd) != 0 && errno != EINTR && st == OK) st = write_failed(f->path, errno, e);
     f->fd = -1;
     if (st == OK) st = rename_path(f->temp, f->path, e);
     temp_done(f, st == OK);
+    if (held >= 0) close(held);
     return st == OK ? sync_folder_of(f->path, e) : st;
 }
 

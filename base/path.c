@@ -125,12 +125,21 @@ static bool is_left_over(const char *name, const char *base, bool prefix) {
     return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
+/* Removes what no writer holds (file_write.c locks its files): process numbers say nothing about another machine or container
+ * that writes to the same folder. The lock stays until the name is gone, so that who opens it now sees that it was removed. */
+static void remove_unheld(int folder, const char *name) {
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (!held) (void)remove_at(folder, name, name, 0, NULL);
+    if (fd >= 0) close(fd);
+}
+
 void remove_left_overs(const char *folder, const char *base, bool prefix) {
     DIR *dir = opendir(folder);
     const char *name;
     if (dir == NULL) return;
     while (next_name(dir, folder, &name, NULL) == OK && name != NULL) {
-        if (is_left_over(name, base, prefix)) (void)remove_at(dirfd(dir), name, name, 0, NULL);
+        if (is_left_over(name, base, prefix)) remove_unheld(dirfd(dir), name);
     }
     closedir(dir);
 }

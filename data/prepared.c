@@ -439,9 +439,11 @@ Status prepared_open(Arena *a, Prepared *p, int64_t vocab, DataMaps *maps, Datas
     Err why;
     Dataset d = *out;
     ArenaMark mark = arena_mark(a);
+    bool there;
     p->found = false;
-    if (!path_exists(p->path)) return OK;
-    TRY(file_map(p->path, &maps->file, e));
+    /* another run may remove it at any time */
+    TRY(file_map_if_there(p->path, &maps->file, &there, e));
+    if (!there) return OK;
     Status st = arena_open(&work, "prepared data", &why);
     if (st == OK) {
         st = open_map(a, work, p, &maps->file, vocab, &d, &why);

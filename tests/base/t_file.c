@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -198,6 +199,25 @@ static void left_overs(void **state) {
     assert_content(a, path, "new");
     for (size_t i = 0; i < 6; i++) assert_true(path_exists(support_path(a, dir, KEPT[i])));
     assert_true(path_exists(support_path(a, dir, alive)));
+    assert_false(path_exists(support_path(a, dir, own)));
+    /* what a process of this number holds elsewhere, as two containers see each other's files */
+    int held = open(support_path(a, dir, own), O_WRONLY | O_CREAT | O_EXCL, 0666);
+    assert_int_equal(flock(held, LOCK_EX), 0);
+    ASSERT_OK(file_write_atomic(a, path, "newer", 5, &e), e);
+    assert_content(a, path, "newer");
+    assert_true(path_exists(support_path(a, dir, own)));
+    close(held);
+    /* and one that another opens at the same time is as good as the first */
+    AtomicFile *g = NULL;
+    ASSERT_OK(atomic_open(a, path, &f, &e), e);
+    ASSERT_OK(atomic_open(a, path, &g, &e), e);
+    assert_string_not_equal(atomic_temporary(f), atomic_temporary(g));
+    ASSERT_OK(atomic_write(f, "one", 3, &e), e);
+    ASSERT_OK(atomic_commit(f, &e), e);
+    assert_content(a, path, "one");
+    ASSERT_OK(atomic_write(g, "two", 3, &e), e);
+    ASSERT_OK(atomic_commit(g, &e), e);
+    assert_content(a, path, "two");
     assert_false(path_exists(support_path(a, dir, own)));
     /* folders, by the beginning of their name */
     ASSERT_OK(make_folders(support_path(a, dir, "c-7.tmp-2147483646/deep"), &e), e);
