@@ -50,12 +50,37 @@ static uint64_t *find_slot(const TextIndex *x, const char *s, size_t len, uint64
     }
 }
 
-int32_t index_add(TextIndex *x, int32_t id) {
+static int32_t add_hashed(TextIndex *x, int32_t id, uint64_t hash) {
     TokenText t = table_text(x->table, (size_t)id);
-    uint64_t hash = hash_text(t.s, t.len), *slot = find_slot(x, t.s, t.len, hash);
+    uint64_t *slot = find_slot(x, t.s, t.len, hash);
     if (*slot != 0) return (int32_t)((uint32_t)*slot - 1);
     *slot = (hash >> 32) << 32 | ((uint32_t)id + 1);
     return -1;
+}
+
+static uint64_t hash_of(const TextIndex *x, size_t id) {
+    TokenText t = table_text(x->table, id);
+    return hash_text(t.s, t.len);
+}
+
+int32_t index_add(TextIndex *x, int32_t id) { return add_hashed(x, id, hash_of(x, (size_t)id)); }
+
+bool index_add_all(TextIndex *x, const uint8_t *kinds, int32_t *id, int32_t *other) {
+    enum { AHEAD = 16 }; /* so many slots are on their way from memory */
+    uint64_t hashes[AHEAD] = {0};
+    size_t n = x->table->n;
+    for (size_t i = 0; i < n + AHEAD; i++) {
+        uint64_t hash = hashes[i % AHEAD];
+        if (i < n) {
+            hashes[i % AHEAD] = hash_of(x, i);
+            __builtin_prefetch(&x->slots[hashes[i % AHEAD] & x->mask], 1);
+        }
+        if (i < AHEAD || kinds[i - AHEAD] == TOKEN_ABSENT) continue;
+        *id = (int32_t)(i - AHEAD);
+        *other = add_hashed(x, *id, hash);
+        if (*other >= 0) return false;
+    }
+    return true;
 }
 
 static int32_t find_hashed(const TextIndex *x, const char *s, size_t len, uint64_t hash) {

@@ -31,6 +31,8 @@ typedef struct TextIndex {
 Status index_open(Arena *a, const TokenTable *table, size_t n, TextIndex *out, Err *e);
 /* Adds an id; returns the id already there with the same text, or -1. */
 int32_t index_add(TextIndex *x, int32_t id);
+/* Adds all ids of the table whose kind (TokenKind) is not TOKEN_ABSENT. False: *id has the text of *other, which came first. */
+bool index_add_all(TextIndex *x, const uint8_t *kinds, int32_t *id, int32_t *other);
 int32_t index_find(const TextIndex *x, const char *s, size_t len); /* -1: none */
 
 enum { RANK_NONE = UINT32_MAX };

@@ -98,6 +98,7 @@ static Status index_vocab(JsonReader *r, const Vocab *v, const Json *added) {
     uint64_t total = 0;
     uint32_t *at = NULL;
     char *bytes = NULL;
+    int32_t second, first;
     for (size_t i = 0; i < v->n; i++) total += v->tokens[i].len;
     for (uint32_t i = 0; added != NULL && i < added->n; i++) {
         const Json *content = json_get(&added->list.items[i], "content");
@@ -115,9 +116,8 @@ static Status index_vocab(JsonReader *r, const Vocab *v, const Json *added) {
     }
     r->table = (TokenTable){bytes, at, v->n};
     TRY(index_open(r->arena, &r->table, v->n, &r->index, r->e));
-    for (size_t i = 0; i < v->n; i++)
-        if (v->kinds[i] != TOKEN_ABSENT && index_add(&r->index, (int32_t)i) >= 0)
-            BAD(r, "model.vocab: \"%.*s\" stands twice", SHOWN(v->tokens[i]));
+    if (!index_add_all(&r->index, v->kinds, &second, &first))
+        BAD(r, "model.vocab: \"%.*s\" stands twice", SHOWN(v->tokens[second]));
     return OK;
 }
 

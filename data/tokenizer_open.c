@@ -110,17 +110,13 @@ static Status open_indices(Opening *o) {
     Tokenizer *t = o->t;
     const TokenizerSpec *s = o->spec;
     uint8_t *hidden = NULL;
+    int32_t id, other;
     TRY(index_open(o->arena, &t->raw, s->n_tokens, &t->all_texts, o->e));
     TRY(ARENA_NEW(o->arena, s->n_tokens, hidden, o->e));
-    for (size_t i = 0; i < s->n_tokens; i++) {
-        hidden[i] = !in_model(s, i);
-        if (s->kinds[i] == TOKEN_ABSENT) continue;
-        TokenText text = s->tokens[i];
-        int32_t other = index_add(&t->all_texts, (int32_t)i);
-        if (other >= 0)
-            FAIL(o->e, ERR_FORMAT, "tokens %d and %zu have the same text \"%.*s\"", other, i,
-                 (int)(text.len < 100 ? text.len : 100), text.s);
-    }
+    for (size_t i = 0; i < s->n_tokens; i++) hidden[i] = !in_model(s, i);
+    if (!index_add_all(&t->all_texts, s->kinds, &id, &other))
+        FAIL(o->e, ERR_FORMAT, "tokens %d and %d have the same text \"%.*s\"", other, id,
+             (int)(s->tokens[id].len < 100 ? s->tokens[id].len : 100), s->tokens[id].s);
     t->texts = t->all_texts;
     t->texts.hidden = hidden;
     return OK;
