@@ -81,9 +81,12 @@ plain() { sed -E 's/,"(tokens_per_second|elapsed_s|rss_bytes)":[^,}]*//g' "$1"; 
 [ "$(plain "$dir/one/metrics.jsonl")" = "$(plain "$dir/killed/metrics.jsonl")" ] || fail "kill and resume change metrics.jsonl"
 # stopped by the person: exit 130, then on
 set +e
-"$lorac" train "$dir/run.yaml" output_dir="$dir/stopped" num_epochs=300 >"$dir/stopped.log" 2>&1 &
+"$lorac" train "$dir/run.yaml" output_dir="$dir/stopped" num_epochs=1000000 >"$dir/stopped.log" 2>&1 &
 pid=$!
-sleep 1.5
+for ((i = 0; i < 1200; i++)); do # until a step is done: before it hears signals, one sent would be lost
+    grep -qs '"event":"step"' "$dir/stopped/metrics.jsonl" && break
+    sleep 0.05
+done
 kill -INT $pid
 wait $pid
 code=$?

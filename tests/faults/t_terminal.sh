@@ -121,7 +121,7 @@ for command in "tokenize $base" "generate --base $base"; do
     done
     [ -r /proc/$pid/syscall ] || { echo "Ctrl-C while waiting for input: skipped, /proc tells no system calls"; kill $pid; break; }
     kill -INT $pid
-    for ((i = 0; i < 200; i++)); do
+    for ((i = 0; i < 1200; i++)); do
         kill -0 $pid 2>/dev/null || break
         sleep 0.05
     done
