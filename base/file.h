@@ -36,7 +36,7 @@ Status atomic_write(AtomicFile *f, const void *data, size_t bytes, Err *e);
 /* Overwrites bytes already written (a header known only at the end). */
 Status atomic_write_at(AtomicFile *f, uint64_t offset, const void *data, size_t bytes, Err *e);
 /* The temporary file, for a library that writes by name (it must keep the file, not replace it); then its size is taken over
- * and atomic_write_at reaches all of it. */
+ * and atomic_write_at reaches all of it. A name that is no longer this file's is an error. */
 const char *atomic_temporary(const AtomicFile *f);
 /* Whether the disk, and the limits of the process, have room for so many bytes of an empty file; nothing of them stays. */
 Status atomic_has_room(AtomicFile *f, uint64_t bytes, Err *e);
@@ -73,6 +73,8 @@ Status remove_tree(const char *path, Err *e);
 /* Removes what killed processes left in the folder: BASE.tmp-PID (and what follows it, as in BASE.tmp-PID-old) where no
  * process PID runs or PID is this one, and no process holds it locked. prefix: BASE only has to begin with `base`. What cannot be removed stays. */
 void remove_left_overs(const char *folder, const char *base, bool prefix);
+/* The same of those names for which `ours` is true: in a folder that holds other things, too. */
+void remove_left_overs_if(const char *folder, bool (*ours)(const char *name));
 /* The same for the file or folder of that path. */
 void remove_left_overs_of(const char *path);
 /* rename(2): `to` is replaced whole, never half. */

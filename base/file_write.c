@@ -152,8 +152,10 @@ Status atomic_has_room(AtomicFile *f, uint64_t bytes, Err *e) {
 }
 
 Status atomic_take_over(AtomicFile *f, Err *e) {
-    struct stat st;
+    struct stat st, named;
     if (fstat(f->fd, &st) != 0) FAIL(e, ERR_IO, "%s: cannot be examined: %s", f->temp, strerror(errno));
+    if (lstat(f->temp, &named) != 0 || named.st_dev != st.st_dev || named.st_ino != st.st_ino)
+        FAIL(e, ERR_IO, "%s: was removed by another process while it was written; start again", f->temp);
     f->size = (uint64_t)st.st_size;
     return OK;
 }

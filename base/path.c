@@ -42,10 +42,10 @@ Status path_dirname(Arena *a, const char *path, char **out, Err *e) {
     return arena_strndup(a, path, (size_t)(slash - path), out, e);
 }
 
-Status make_folders(const char *path, Err *e) {
+/* One after another from the top. *again: what was there a moment ago is gone, so another process removes it. */
+static Status try_folders(const char *path, bool *again, Err *e) {
     char text[PATH_BYTES];
     size_t n = strlen(path);
-    if (n == 0 || n >= sizeof text) FAIL(e, ERR_IO, "'%s': no usable folder name", path);
     memcpy(text, path, n + 1);
     for (char *p = text + 1;; p++) {
         if (*p != '/' && *p != 0) continue;
@@ -53,12 +53,28 @@ Status make_folders(const char *path, Err *e) {
         *p = 0;
         FAULT_KILL();
         int code = mkdir(text, 0777) == 0 ? 0 : errno;
-        if (code != 0 && code != EEXIST && !path_is_folder(text))
+        bool folder = path_is_folder(text);
+        *again = !folder && (code == 0 || code == ENOENT || (code == EEXIST && !path_exists(text)));
+        if (!folder && code != 0 && code != EEXIST)
             FAIL(e, ERR_IO, "%s: the folder cannot be made: %s", text, strerror(code));
-        if (!path_is_folder(text)) FAIL(e, ERR_IO, "%s: is a file, a folder is needed there", text);
+        if (!folder && *again) FAIL(e, ERR_IO, "%s: another process removes the folder again and again", text);
+        if (!folder) FAIL(e, ERR_IO, "%s: is a file, a folder is needed there", text);
         *p = keep;
         if (keep == 0) return OK;
     }
+}
+
+Status make_folders(const char *path, Err *e) {
+    enum { TRIES = 100 };
+    bool again = true;
+    Status st = OK;
+    size_t n = strlen(path);
+    if (n == 0 || n >= PATH_BYTES) FAIL(e, ERR_IO, "'%s': no usable folder name", path);
+    for (int i = 0; i < TRIES && again; i++) {
+        st = try_folders(path, &again, e);
+        if (st == OK) return OK;
+    }
+    return st;
 }
 
 /* The next entry but "." and ".."; NULL at the end. */
@@ -79,6 +95,7 @@ static Status remove_at(int parent, const char *name, const char *shown, int dep
     if (first != EISDIR && first != EPERM) FAIL(e, ERR_IO, "%s: cannot be removed: %s", shown, strerror(first));
     if (depth > 32) FAIL(e, ERR_IO, "%s: cannot be removed: folders are nested too deeply", shown);
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) return OK;
     if (fd < 0) FAIL(e, ERR_IO, "%s: cannot be removed: %s", shown, strerror(errno == ENOTDIR ? first : errno));
     DIR *dir = fdopendir(fd);
     if (dir == NULL) {
@@ -110,13 +127,20 @@ Status remove_tree(const char *path, Err *e) {
     return remove_at(AT_FDCWD, text, path, 0, e);
 }
 
-/* True for BASE.tmp-PID... of a process that is gone, or of this one. */
-static bool is_left_over(const char *name, const char *base, bool prefix) {
-    static const char MARK[] = ".tmp-";
-    size_t n = strlen(base), digits;
+static const char MARK[] = ".tmp-";
+
+/* BASE.tmp-...: what lorac may have made. */
+static bool has_base(const char *name, const char *base, bool prefix) {
+    size_t n = strlen(base);
     const char *mark = strstr(name, MARK);
-    if (mark == NULL || strncmp(name, base, n) != 0 || (size_t)(mark - name) < n) return false;
-    if (!prefix && mark != name + n) return false;
+    return mark != NULL && strncmp(name, base, n) == 0 && (prefix ? mark >= name + n : mark == name + n);
+}
+
+/* True for BASE.tmp-PID... of a process that is gone, or of this one. */
+static bool is_left_over(const char *name) {
+    size_t digits;
+    const char *mark = strstr(name, MARK);
+    if (mark == NULL) return false;
     const char *number = mark + sizeof MARK - 1;
     digits = strspn(number, "0123456789");
     if (digits == 0 || digits > 10 || strchr("-.", number[digits]) == NULL) return false;
@@ -125,24 +149,39 @@ static bool is_left_over(const char *name, const char *base, bool prefix) {
     return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
+/* Whether the open file still has its name: else the name may be another process's new file by now. */
+static bool has_name(int fd) {
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
 /* Removes what no writer holds (file_write.c locks its files): process numbers say nothing about another machine or container
- * that writes to the same folder. The lock stays until the name is gone, so that who opens it now sees that it was removed. */
+ * that writes to the same folder. The lock stays until the name is gone, so that who opens it now sees that it was removed;
+ * it is for one process, so that no second one takes the name from whoever writes it next. */
 static void remove_unheld(int folder, const char *name) {
-    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-    bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    /* network file systems lock for one process only what is open for writing */
+    int fd = openat(folder, name, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    if (fd < 0) fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    if (fd < 0 && errno != ELOOP) return; /* gone, or another user's */
+    bool held = fd >= 0 && ((flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) || !has_name(fd));
     if (!held) (void)remove_at(folder, name, name, 0, NULL);
     if (fd >= 0) close(fd);
 }
 
-void remove_left_overs(const char *folder, const char *base, bool prefix) {
+static void remove_where(const char *folder, const char *base, bool prefix, bool (*ours)(const char *name)) {
     DIR *dir = opendir(folder);
     const char *name;
     if (dir == NULL) return;
     while (next_name(dir, folder, &name, NULL) == OK && name != NULL) {
-        if (is_left_over(name, base, prefix)) remove_unheld(dirfd(dir), name);
+        if (has_base(name, base, prefix) && (ours == NULL || ours(name)) && is_left_over(name))
+            remove_unheld(dirfd(dir), name);
     }
     closedir(dir);
 }
+
+void remove_left_overs(const char *folder, const char *base, bool prefix) { remove_where(folder, base, prefix, NULL); }
+
+void remove_left_overs_if(const char *folder, bool (*ours)(const char *name)) { remove_where(folder, "", true, ours); }
 
 /* The folder that holds path, with its slash, or "."; false when it does not fit. Gives the name in *name. */
 static bool folder_of(const char *path, char folder[PATH_BYTES], const char **name) {

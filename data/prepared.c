@@ -62,13 +62,22 @@ static Status find_key(Arena *work, const DataSource *files, const DataContext *
     return OK;
 }
 
+/* KEY.h5.tmp-..., and what a spool has where it cannot do without a name: a folder that the config names holds other things. */
+static bool is_ours(const char *name) {
+    size_t hex = strspn(name, "0123456789abcdef");
+    if (hex == HASH_HEX_BYTES - 1) return strncmp(name + hex, ".h5.tmp-", 8) == 0;
+    return strncmp(name, "lorac.tmp-", 10) == 0;
+}
+
+void prepared_remove_left_overs(const char *folder) { remove_left_overs_if(folder, is_ours); }
+
 Status prepared_find(Arena *work, PreparedFolder *folder, const DataSource *files, const DataContext *context,
                      const Dataset *d, Prepared *out, Err *e) {
     char *path;
     *out = (Prepared){0};
     if (folder->write) {
         TRY(make_folders(folder->path, e));
-        remove_left_overs(folder->path, "", true);
+        prepared_remove_left_overs(folder->path);
     }
     TRY(find_key(work, files, context, d, out->key, e));
     TRY(arena_printf(work, &path, e, "%s/%s.h5", folder->path, out->key));

@@ -34,6 +34,8 @@ typedef struct Prepared {
     bool found;
 } Prepared;
 
+/* Removes what killed processes left in such a folder. */
+void prepared_remove_left_overs(const char *folder);
 /* Its name, from the files of `d` (paths, entries). Makes the folder where it is written to. */
 Status prepared_find(Arena *work, PreparedFolder *folder, const DataSource *files, const DataContext *context,
                      const Dataset *d, Prepared *out, Err *e);

@@ -73,32 +73,51 @@ static Status open_chat(Arena *a, const char *base, const char *file, const char
     return OK;
 }
 
-/* What ids follow from besides the rows: prepared data are found by it. */
-static Status find_identity(Arena *a, const char *base, const char *template_file, const char *day, DataContext *dc,
-                            Err *e) {
+static Status hash_sources(Arena *work, const char *base, const char *template_file, Hash128 *out, Err *e) {
     Hasher *h;
     Hash128 source;
     char *text = "";
     size_t len = 0;
-    TRY(tokenizer_source_hash(a, base, &source, e));
-    TRY(hasher_open(a, &h, e));
+    TRY(tokenizer_source_hash(work, base, &source, e));
+    TRY(hasher_open(work, &h, e));
     hasher_add(h, &source, sizeof source);
-    if (template_file != NULL && *template_file != 0) TRY(file_read(a, template_file, TEMPLATE_MAX, &text, &len, e));
+    if (template_file != NULL && *template_file != 0) {
+        Status st = file_read(work, template_file, TEMPLATE_MAX, &text, &len, e);
+        if (st != OK) return err_prefix(e, st, "chat_template");
+    }
     hasher_add(h, text, len);
-    if (dc->chat != NULL && chat_reads_clock(dc->chat)) hasher_add(h, day, strlen(day) + 1);
-    dc->identity = hasher_value(h);
+    *out = hasher_value(h);
     return OK;
+}
+
+/* What ids follow from besides the rows and the day. */
+static Status sources_hash(const char *base, const char *template_file, Hash128 *out, Err *e) {
+    Arena *work;
+    TRY(arena_open(&work, "tokenizer identity", e));
+    Status st = hash_sources(work, base, template_file, out, e);
+    arena_close(work);
+    return st;
+}
+
+/* Prepared data are found by it. */
+static Hash128 identity_of(Hash128 sources, const char *day) {
+    char text[sizeof sources + 16] = {0};
+    memcpy(text, &sources, sizeof sources);
+    snprintf(text + sizeof sources, sizeof text - sizeof sources, "%s", day);
+    return hash128(text, sizeof text);
 }
 
 Status data_context_open(Arena *a, const char *base, const char *template_file, const char *day, DataContext *out,
                          Err *e) {
-    Arena *work;
+    Hash128 before, after;
+    TRY(sources_hash(base, template_file, &before, e));
     TRY(tokenizer_load(a, base, &out->tokenizer, e));
     TRY(open_chat(a, base, template_file, day, out, e));
-    TRY(arena_open(&work, "tokenizer identity", e));
-    Status st = find_identity(work, base, template_file, day, out, e);
-    arena_close(work);
-    return st;
+    TRY(sources_hash(base, template_file, &after, e));
+    if (memcmp(&before, &after, sizeof before) != 0)
+        FAIL(e, ERR_IO, "%s: the tokenizer or the template was changed while it was read; start again", base);
+    out->identity = identity_of(after, out->chat != NULL && chat_reads_clock(out->chat) ? day : "");
+    return OK;
 }
 
 Status data_source_of(const Config *c, const char *list, int64_t i, DataSource *out, Err *e) {

@@ -326,9 +326,10 @@ Status tokenizer_load(Arena *a, const char *model_path, Tokenizer **out, Err *e)
 static Status hash_file(Arena *a, Hasher *h, const char *folder, const char *name, Err *e) {
     char *path;
     FileMap m;
+    bool found;
     TRY(path_join(a, folder, name, &path, e));
-    if (!path_exists(path)) return OK;
-    TRY(file_map(path, &m, e));
+    TRY(file_map_if_there(path, &m, &found, e));
+    if (!found) return OK;
     hasher_add(h, name, strlen(name) + 1);
     hasher_add(h, m.data, m.size);
     file_unmap(&m);

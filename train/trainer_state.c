@@ -184,7 +184,7 @@ static Status remove_temporaries(const Trainer *t, Err *e) {
     for (int i = 0; i < N_RUN_FILES; i++) remove_left_overs(best, RUN_FILES[i], false);
     remove_left_overs(best, "best.json", false);
     state_remove_left_overs(t->output_dir);
-    remove_left_overs(prepared, "", true);
+    prepared_remove_left_overs(prepared);
     return OK;
 }
 

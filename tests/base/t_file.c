@@ -178,6 +178,8 @@ static void failed_writes(void **state) {
     arena_close(a);
 }
 
+static bool is_mine(const char *name) { return strncmp(name, "mine.", 5) == 0; }
+
 static void left_overs(void **state) {
     (void)state;
     Arena *a = support_arena();
@@ -226,6 +228,19 @@ static void left_overs(void **state) {
     remove_left_overs(dir, "c-", true);
     assert_false(path_exists(support_path(a, dir, "c-7.tmp-2147483646")));
     remove_left_overs(support_path(a, dir, "none"), "x", true); /* no such folder */
+    /* only what is asked for: others may call their files so, too */
+    support_write(support_path(a, dir, "mine.tmp-2147483646"), "m", 1);
+    support_write(support_path(a, dir, "notes.tmp-2147483646"), "n", 1);
+    remove_left_overs_if(dir, is_mine);
+    assert_false(path_exists(support_path(a, dir, "mine.tmp-2147483646")));
+    assert_true(path_exists(support_path(a, dir, "notes.tmp-2147483646")));
+    /* a temporary file that goes while it is written */
+    ASSERT_OK(atomic_open(a, path, &f, &e), e);
+    ASSERT_OK(remove_tree(atomic_temporary(f), &e), e);
+    ASSERT_FAILS(atomic_take_over(f, &e), e, ERR_IO, "was removed by another process");
+    support_write(atomic_temporary(f), "another", 7);
+    ASSERT_FAILS(atomic_take_over(f, &e), e, ERR_IO, "was removed by another process");
+    atomic_abort(f);
     ASSERT_OK(remove_tree(dir, &e), e);
     arena_close(a);
 }

@@ -5,6 +5,7 @@
 #include "base/spool.h"
 #include "data/prepared.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -275,6 +276,53 @@ static void at_once(void **state) {
     assert_true(prepared.found);
 }
 
+/* The folder holds what is not lorac's, too; only what killed processes of lorac left goes. And whatever goes while it is
+ * made and used: the rows are right, or what happened is told. */
+static void folder_of_others(void **state) {
+    (void)state;
+    enum { LOADS = 60 };
+    static const char *const KEPT[] = {"notes.txt.tmp-2147483646", "0123.h5.tmp-2147483646",
+                                       "0123456789abcdef0123456789abcdef.txt.tmp-2147483646"};
+    static const char *const GONE[] = {"0123456789abcdef0123456789abcdef.h5.tmp-2147483646",
+                                       "0123456789abcdef0123456789abcdef.h5.tmp-2147483646-1",
+                                       "lorac.tmp-2147483646-0"};
+    Dataset d;
+    Err e;
+    ASSERT_OK(make_folders(prepared.path, &e), e);
+    for (int i = 0; i < 3; i++) {
+        support_write(support_path(arena, prepared.path, KEPT[i]), "x", 1);
+        support_write(support_path(arena, prepared.path, GONE[i]), "x", 1);
+    }
+    load(&d);
+    for (int i = 0; i < 3; i++) {
+        assert_true(path_exists(support_path(arena, prepared.path, KEPT[i])));
+        assert_false(path_exists(support_path(arena, prepared.path, GONE[i])));
+    }
+    int stop[2];
+    assert_int_equal(pipe(stop), 0);
+    pid_t remover = fork();
+    if (remover == 0) { /* until the parent closes its end */
+        char c;
+        close(stop[1]);
+        fcntl(stop[0], F_SETFL, O_NONBLOCK);
+        while (read(stop[0], &c, 1) < 0) (void)remove_tree(prepared.path, NULL);
+        _exit(0);
+    }
+    close(stop[0]);
+    Status st[LOADS];
+    int64_t rows[LOADS];
+    for (int i = 0; i < LOADS; i++) {
+        st[i] = dataset_load(arena, sources, 2, &context, &d, &e);
+        rows[i] = d.n_rows;
+    }
+    close(stop[1]);
+    assert_int_equal(waitpid(remover, NULL, 0), remover);
+    for (int i = 0; i < LOADS; i++) assert_true(st[i] == OK ? rows[i] == 7 : st[i] == ERR_IO);
+    load(&d);
+    load(&d);
+    assert_true(prepared.found);
+}
+
 /* Ids do not depend on the number of threads, and neither does which bad row is told. */
 static void threads(void **state) {
     (void)state;
@@ -347,6 +395,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(damage, begin, end),
         cmocka_unit_test_setup_teardown(wrong_content, begin, end),
         cmocka_unit_test_setup_teardown(at_once, begin, end),
+        cmocka_unit_test_setup_teardown(folder_of_others, begin, end),
         cmocka_unit_test_setup_teardown(threads, begin, end),
         cmocka_unit_test_setup_teardown(spools, begin, end),
     };
