@@ -25,7 +25,7 @@ static void guard_tail(const void *start, size_t size, bool forbid) {
 }
 
 static Status no_such_file(const char *path, Err *e) {
-    FAIL(e, ERR_IO, "%s: there is no such file; check the path", path);
+    FAIL_ERRNO(e, ENOENT, "%s: there is no such file; check the path", path);
 }
 
 /* Opens a regular file for reading and gives its size; *fd is -1 where there is none. O_NONBLOCK: opening a pipe nobody

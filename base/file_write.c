@@ -109,7 +109,7 @@ Status atomic_open(Arena *a, const char *path, AtomicFile **out, Err *e) {
     remove_left_overs_of(path); /* also of a killed process that had this number */
     f->fd = open_temporary(f->temp, room);
     if (f->fd < 0 && errno == ENOENT)
-        FAIL(e, ERR_IO, "%s: cannot be created: its folder does not exist; make it first", path);
+        FAIL_ERRNO(e, ENOENT, "%s: cannot be created: its folder does not exist; make it first", path);
     if (f->fd < 0) FAIL(e, ERR_IO, "%s: cannot be created: %s", f->temp, strerror(errno));
     signals_temp_add(f->temp);
     *out = f;
@@ -155,7 +155,7 @@ Status atomic_take_over(AtomicFile *f, Err *e) {
     struct stat st, named;
     if (fstat(f->fd, &st) != 0) FAIL(e, ERR_IO, "%s: cannot be examined: %s", f->temp, strerror(errno));
     if (lstat(f->temp, &named) != 0 || named.st_dev != st.st_dev || named.st_ino != st.st_ino)
-        FAIL(e, ERR_IO, "%s: was removed by another process while it was written; start again", f->temp);
+        FAIL_ERRNO(e, ENOENT, "%s: was removed by another process while it was written; start again", f->temp);
     f->size = (uint64_t)st.st_size;
     return OK;
 }

@@ -203,17 +203,18 @@ void remove_left_overs_of(const char *path) {
 Status rename_path(const char *from, const char *to, Err *e) {
     FAULT_KILL();
     bool fails = FAULT(rename);
-    if (fails || rename(from, to) != 0)
-        FAIL(e, ERR_IO, "%s: cannot get its name (renaming %s): %s", to, from, strerror(fails ? EIO : errno));
+    int code = fails ? EIO : rename(from, to) == 0 ? 0 : errno;
+    if (code != 0) FAIL_ERRNO(e, code, "%s: cannot get its name (renaming %s): %s", to, from, strerror(code));
     return OK;
 }
 
 Status exchange_paths(const char *a, const char *b, bool *done, Err *e) {
     FAULT_KILL();
     bool fails = FAULT(rename);
-    *done = !fails && renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0;
-    if (!*done && (fails || (errno != EINVAL && errno != ENOSYS)))
-        FAIL(e, ERR_IO, "%s: cannot take the place of %s: %s", a, b, strerror(fails ? EIO : errno));
+    int code = fails ? EIO : renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0 ? 0 : errno;
+    *done = code == 0;
+    if (code != 0 && code != EINVAL && code != ENOSYS)
+        FAIL_ERRNO(e, code, "%s: cannot take the place of %s: %s", a, b, strerror(code));
     return OK;
 }
 
@@ -232,8 +233,9 @@ Status sync_folder(const char *path, Err *e) {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* a folder one may write to but not read cannot be synced: the rename is as durable as it gets */
     if (fd < 0 && errno == EACCES) return OK;
-    if (fd < 0) FAIL(e, ERR_IO, "%s: the folder cannot be opened: %s", path, strerror(errno));
-    int rc, code;
+    int code = errno;
+    if (fd < 0) FAIL_ERRNO(e, code, "%s: the folder cannot be opened: %s", path, strerror(code));
+    int rc;
     FAULT_KILL();
     do {
         bool fails = FAULT(sync);
@@ -288,7 +290,8 @@ Status list_folder(Arena *a, const char *path, char ***names, size_t *n, Err *e)
     size_t cap = 0;
     Status st = OK;
     const char *name;
-    if (dir == NULL) FAIL(e, ERR_IO, "%s: the folder cannot be listed: %s", path, strerror(errno));
+    int code = errno;
+    if (dir == NULL) FAIL_ERRNO(e, code, "%s: the folder cannot be listed: %s", path, strerror(code));
     *names = NULL;
     *n = 0;
     while (st == OK && (st = next_name(dir, path, &name, e)) == OK && name != NULL) {

@@ -1,6 +1,7 @@
 /* status.c: filling and decorating Err; the one place that aborts (CHECK). */
 #include "base/status.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ Status err_set(Err *e, Status status, const char *file, int line, const char *fo
     if (e != NULL) {
         va_list args;
         e->status = status;
+        e->gone = false;
         e->file = file;
         e->line = line;
         va_start(args, format);
@@ -48,6 +50,10 @@ Status err_prefix(Err *e, Status status, const char *format, ...) {
     one_line(text);
     memcpy(e->message, text, sizeof text);
     return e->status;
+}
+
+void err_errno(Err *e, int number) {
+    if (e != NULL) e->gone = number == ENOENT;
 }
 
 const char *status_text(Status s) {

@@ -7,6 +7,7 @@
 #ifndef LORAC_BASE_STATUS_H
 #define LORAC_BASE_STATUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define STATUS_LIST(X)                                                                                                 \
@@ -34,6 +35,7 @@ enum { ERR_MESSAGE_BYTES = 2048 };
 /* One failure: its class, the source line that raised it (for developers) and the sentence for the person. */
 typedef struct Err {
     Status status;
+    bool gone; /* ERR_IO: a file or folder is not there, which another process may have removed; see FAIL_ERRNO */
     const char *file; /* lorac's own source file, static storage */
     int line;
     char message[ERR_MESSAGE_BYTES];
@@ -47,6 +49,9 @@ Status err_set(Err *e, Status status, const char *file, int line, const char *fo
  * status (or `status` when e is NULL). */
 Status err_prefix(Err *e, Status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Sets e->gone (if e is not NULL) by an errno. */
+void err_errno(Err *e, int number);
+
 /* The short class text of STATUS_LIST. */
 const char *status_text(Status s);
 
@@ -59,6 +64,14 @@ _Noreturn void check_failed(const char *file, int line, const char *condition, c
     do {                                                                                                               \
         err_set((e), (code), __FILE__, __LINE__, __VA_ARGS__);                                                         \
         return (code);                                                                                                 \
+    } while (0)
+/* ERR_IO because of errno `number`, which tells whether e->gone. */
+#define FAIL_ERRNO(e, number, ...)                                                                                     \
+    do {                                                                                                               \
+        int fail_errno_ = (number);                                                                                    \
+        err_set((e), ERR_IO, __FILE__, __LINE__, __VA_ARGS__);                                                         \
+        err_errno((e), fail_errno_);                                                                                   \
+        return ERR_IO;                                                                                                 \
     } while (0)
 #define TRY(x)                                                                                                         \
     do {                                                                                                               \

@@ -54,7 +54,7 @@ static Status remove_unused(const PreparedData *p, Arena *work, Err *e) {
     char **names, *path;
     size_t n;
     Status st = list_folder(work, p->folder.path, &names, &n, e);
-    if (st == ERR_IO && !path_exists(p->folder.path)) return OK; /* another process removed it */
+    if (st == ERR_IO && e->gone) return OK; /* another process removed it */
     TRY(st);
     for (size_t i = 0; i < n; i++) {
         if (!is_prepared_name(names[i]) || is_used(p, names[i])) continue;

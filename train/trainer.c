@@ -28,21 +28,32 @@ Status trainer_export(Trainer *t, const char *folder, Err *e) {
     return st;
 }
 
-static Status write_best(Trainer *t, const char *dataset, double loss, Err *e) {
+Status trainer_write(Trainer *t, Status (*write)(Trainer *t, Err *e), Err *e) {
+    enum { TRIES = 5 };
+    Status st;
+    int i = 0;
+    do {
+        ArenaMark mark = trainer_save_begin(t);
+        st = write(t, e);
+        trainer_save_end(t, mark);
+    } while (st == ERR_IO && e->gone && ++i < TRIES);
+    return st;
+}
+
+/* The adapter as it is, which has the lowest loss of the first held-out set. */
+static Status write_best(Trainer *t, Err *e) {
+    const char *dataset = t->sets[0].name;
     char *folder, *path;
     Buf b = {.arena = t->save};
-    ArenaMark mark = trainer_save_begin(t);
     TRY(path_join(t->save, t->output_dir, "best", &folder, e));
     TRY(trainer_export(t, folder, e));
     TRY(path_join(t->save, folder, "best.json", &path, e));
     TRY(buf_printf(&b, e, "{\"step\":%lld,\"dataset\":", (long long)t->step));
     TRY(json_put_string(&b, dataset, strlen(dataset), e));
     TRY(buf_puts(&b, ",\"loss\":", e));
-    TRY(json_put_real(&b, loss, e));
+    TRY(json_put_real(&b, t->best_loss, e));
     TRY(buf_puts(&b, "}\n", e));
-    TRY(file_write_atomic(t->save, path, b.data, b.len, e));
-    trainer_save_end(t, mark);
-    return OK;
+    return file_write_atomic(t->save, path, b.data, b.len, e);
 }
 
 /* Writes the event of one set; the first set decides which adapter is the best. */
@@ -58,7 +69,7 @@ static Status report_set(Trainer *t, int64_t i, const EvalResult *r, Err *e) {
         t->best_loss = loss;
         t->best_step = t->step;
         t->evals_without_gain = 0;
-        return write_best(t, name, loss, e);
+        return trainer_write(t, write_best, e);
     }
     t->evals_without_gain++;
     return OK;

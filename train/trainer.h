@@ -109,6 +109,9 @@ Status trainer_step(Trainer *t, StepResult *r, Err *e);
  * the whole optimizer batch. A run of 2^k rows that begins at a multiple of 2^k is a subtree of the batch's row tree. */
 Status trainer_gradient(Trainer *t, int64_t first, int64_t end, float *sum, double *loss, Err *e);
 
+/* write, which puts files into the output folder; again where another process removed the folder or what is in it meanwhile. e is
+ * not NULL. */
+Status trainer_write(Trainer *t, Status (*write)(Trainer *t, Err *e), Err *e);
 /* Writes checkpoint-<step> and the adapter at the top of the output folder. */
 Status trainer_save(Trainer *t, Err *e);
 /* Bytes of all arenas of the run at their peaks: what `lorac plan` prints. The run's own peaks are the same to the byte

@@ -113,13 +113,15 @@ static Status check_disk(const Trainer *t, int64_t checkpoints, int64_t adapters
     return OK;
 }
 
-Status trainer_save(Trainer *t, Err *e) {
-    ArenaMark mark = trainer_save_begin(t);
+static Status save_once(Trainer *t, Err *e) {
     TRY(check_disk(t, 1, 1, e));
     TRY(metrics_sync(&t->metrics, e));
     TRY(trainer_export(t, t->output_dir, e));
-    TRY(write_state(t, e));
-    trainer_save_end(t, mark);
+    return write_state(t, e);
+}
+
+Status trainer_save(Trainer *t, Err *e) {
+    TRY(trainer_write(t, save_once, e));
     t->saved_step = t->step;
     return OK;
 }
