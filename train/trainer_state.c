@@ -2,6 +2,7 @@
 #include "train/prepared_data.h"
 #include "train/trainer_state.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum { INTS = 9, ARRAYS = 3, REALS = 3 };
@@ -114,10 +115,14 @@ static Status check_disk(const Trainer *t, int64_t checkpoints, int64_t adapters
 }
 
 static Status save_once(Trainer *t, Err *e) {
+    char *adapter;
     TRY(check_disk(t, 1, 1, e));
     TRY(metrics_sync(&t->metrics, e));
     TRY(trainer_export(t, t->output_dir, e));
-    return write_state(t, e);
+    TRY(write_state(t, e));
+    TRY(path_join(t->save, t->output_dir, "adapter_model.safetensors", &adapter, e));
+    if (!path_exists(adapter)) FAIL_ERRNO(e, ENOENT, "%s: another process removed it at once", adapter);
+    return OK;
 }
 
 Status trainer_save(Trainer *t, Err *e) {

@@ -134,9 +134,9 @@ for ((k = 0; k < 5; k++)); do
     rm -rf "$out"/checkpoint-*
     more_lines
 done
-rm -rf "$out"
-for ((i = 0; i < 1200; i++)); do
-    ls -d "$out"/checkpoint-*[0-9] >/dev/null 2>&1 && break
+rm -rf "$out" 2>/dev/null # a file that comes meanwhile may stay
+for ((i = 0; i < 1200; i++)); do # what a save had written before may be gone: until the next one
+    [ -f "$out/adapter_model.safetensors" ] && ls -d "$out"/checkpoint-*[0-9] >/dev/null 2>&1 && break
     sleep 0.05
 done
 stop "checkpoints and the folder were deleted"

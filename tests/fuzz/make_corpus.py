@@ -456,6 +456,32 @@ seeds("verify", {
 words("verify", sorted(json.loads(metrics(1, evals=()))) + ['"event":"step"', '"event":"eval"', '"step":', "\n", "{", "}", ",", "\\u0000", "1e308", "-1",
                 "9223372036854775808", "null", "true", "[]", "{}", b"\x00"])
 
+# ---- prepared data ---------------------------------------------------------------------------------------------------
+both = 's [{"path":"a","type":"tokens","bare":0,"first_row":0},{"path":"b","type":"chat","found_by":"messages","bare":1,"first_row":2}]\n'
+columns_of_rows = ("d bounds 2 4 0,3,5,9\nd rows/line 2 3 1,2,1\nd rows/source 1 3 0,0,1\nd rows/number 1 3 0,1,2\nd rows/trained 1 3 2,1,3\n"
+                   "d rows/side 0 3 0\nd ids 1 9 1,2,3,4,5,6,7,8,49\nd trained 0 9 0,1,1,0,1,0,1,1,1\n")
+ledger_of_rows = "d ledger 2 2,4 2,5,3,2,1,4,3,1\n"
+one = "h\n" + both + columns_of_rows + ledger_of_rows
+seeds("prepared", {
+    "whole": one,
+    "labels": one + "d label_rows 2 2,2 0,0,5,3\nd labels 1 7 1,2,9,4,5,6,8\n",
+    "labels_alone": one + "d label_rows 2 1,2 3,0\nd labels 1 1 1\n",
+    "label_dims": one + "d label_rows 2 4 0,0,5,3\nd labels 1 7 1\n",
+    "headless": both + columns_of_rows,
+    "no_sources": "h\ns []\n" + columns_of_rows,
+    "one_source": "h\n" + both.replace('},{"path', '},{"other').replace('"chat"', '"none"') + columns_of_rows,
+    "bounds": one.replace("0,3,5,9", "0,3,3,9"),
+    "negative": one.replace("0,3,5,9", "-9223372036854775808,3,5,9"),
+    "beyond": one.replace("0,3,5,9", "0,3,5,9223372036854775807"),
+    "vocabulary": one.replace("8,49", "8,50"),
+    "first_trained": one.replace("0,1,1,0,1,0", "1,1,1,0,1,0"),
+    "types": one.replace("d ids 1", "d ids 4").replace("d bounds 2", "d bounds 3"),
+    "texts": "t format lorac-prepared-data\nd version 2 \nt key 0123456789abcdef0123456789abcdef\n" + both + columns_of_rows,
+})
+words("prepared", ["h\n", "s [", "t ", "d ", "bounds 2 ", "rows/line 2 ", "rows/source 1 ", "rows/number 1 ", "rows/trained 1 ", "rows/side 0 ", "ids 1 ",
+                   "trained 0 ", "labels 1 ", "label_rows 2 ", "ledger 2 2,4 ", "key ", "format ", "version ", '"path":', '"type":"', '"found_by":', '"bare":',
+                   '"first_row":', "9223372036854775807", "-9223372036854775808", "2147483648", "-1", "4096", "0", ",", "\n", " ", "{", "}"])
+
 # ---- state.h5 --------------------------------------------------------------------------------------------------------
 seeds("state", {
     "whole": "h 12\nd int/tokens 2 \nd real/loss 5 \ns text/config base_model: x\nd array/adapter 4 2,3\nd array/one 4 1,1\n",
