@@ -19,6 +19,12 @@ static void add_text(Hasher *h, const char *s) {
     hasher_add(h, s, strlen(s) + 1);
 }
 
+/* Looked at in each step over what may be large. */
+static Status go_on(const char *path, const char *what, Err *e) {
+    if (stop_requested()) FAIL(e, ERR_STOPPED, "stopped while %s was %s", path, what);
+    return OK;
+}
+
 /* A file's bytes; its pages need not stay. */
 static Status add_file(Hasher *h, const char *path, Err *e) {
     FileMap m;
@@ -30,7 +36,7 @@ static Status add_file(Hasher *h, const char *path, Err *e) {
         size_t n = m.size - at < STEP ? m.size - at : STEP;
         hasher_add(h, m.data + at, n);
         file_map_forget(&m, at, n);
-        if (stop_requested()) st = err_set(e, ERR_STOPPED, __FILE__, __LINE__, "stopped while %s was read", path);
+        st = go_on(path, "read", e);
     }
     file_unmap(&m);
     return st;
@@ -96,6 +102,7 @@ static Status make_head(Arena *work, const FileMap *m, char head[HEAD_BYTES], Er
         size_t n = m->size - at < STEP ? m->size - at : STEP;
         hasher_add(h, m->data + at, n);
         file_map_forget(m, at, n);
+        TRY(go_on(m->path, "read", e));
     }
     hash_hex(hasher_value(h), hex);
     memset(head, 0, HEAD_BYTES);
@@ -186,13 +193,14 @@ static Status put_all(Arena *work, H5 *h, const Prepared *p, const Dataset *d, P
     return h5_finish(h, e);
 }
 
-static Status write_piece(AtomicFile *f, const Piece *p, Err *e) {
+static Status write_piece(AtomicFile *f, const char *path, const Piece *p, Err *e) {
     size_t bytes = (size_t)p->n * p->elem;
     for (size_t at = 0; at < bytes; at += STEP) {
         size_t n = bytes - at < STEP ? bytes - at : STEP;
         const Mapping done = {(const uint8_t *)p->data + at, n};
         TRY(atomic_write_at(f, p->offset + at, done.data, n, e));
         if (bytes > STEP) mapping_forget(&done);
+        TRY(go_on(path, "written", e));
     }
     return OK;
 }
@@ -233,7 +241,7 @@ static Status write_file(Arena *work, AtomicFile *f, const Prepared *p, const Da
     h5_close(h);
     TRY(st);
     TRY(atomic_take_over(f, e));
-    for (int i = 0; i < n; i++) TRY(write_piece(f, &pieces[i], e));
+    for (int i = 0; i < n; i++) TRY(write_piece(f, p->path, &pieces[i], e));
     return write_head(work, f, e);
 }
 
@@ -350,6 +358,7 @@ static Status take_rows(const Prepared *p, const Columns *c, const FileMap *m, i
         if (start - kept_pages < STEP / 16) continue;
         file_map_forget(m, 0, m->size);
         kept_pages = start;
+        TRY(go_on(p->path, "read", e));
     }
     file_map_forget(m, 0, m->size);
     return OK;
