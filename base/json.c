@@ -44,7 +44,9 @@ typedef struct Parse {
     Json *pile;
     size_t n_pile, cap_pile;
     JsonString *keys;
-    size_t n_keys, cap_keys;
+    uint64_t *key_at; /* where each begins, for messages */
+    size_t n_keys, cap_keys, cap_key_at;
+    uint64_t told; /* end of the token that the last call back was about */
     Json root;
     bool done;
     bool ended; /* all text was given: an error lies at the end */
@@ -77,8 +79,16 @@ static Status fail_at(Parse *p, uint64_t offset, const char *message) {
 
 static uint64_t offset_now(const Parse *p) { return (uint64_t)yajl_get_bytes_consumed(p->handle); }
 
+/* Where the token after the last one that was told of begins. */
+static uint64_t next_token(const Parse *p) {
+    uint64_t at = p->told;
+    while (at < p->len && strchr(" \t\r\n,:", p->text[at]) != NULL && p->text[at] != 0) at++;
+    return at;
+}
+
 /* Puts a finished value where it belongs: on the pile of the open container, or as the root. */
 static int add_value(Parse *p, const Json *v) {
+    p->told = offset_now(p);
     if (p->depth == 0) {
         p->root = *v;
         p->done = true;
@@ -104,7 +114,7 @@ static int on_number(void *ctx, const char *s, size_t len) {
     Parse *p = ctx;
     char text[NUMBER_BYTES], *end;
     Json v = {.type = JSON_REAL, .offset = offset_now(p)};
-    if (len >= sizeof text) return fail_at(p, v.offset, "a number of more than 500 digits") == OK;
+    if (len >= sizeof text) return fail_at(p, next_token(p), "a number of more than 500 digits") == OK;
     memcpy(text, s, len);
     text[len] = 0;
     errno = 0;
@@ -115,7 +125,7 @@ static int on_number(void *ctx, const char *s, size_t len) {
         return add_value(p, &v);
     }
     v.real = strtod(text, &end);
-    if (*end != 0 || !isfinite(v.real)) return fail_at(p, v.offset, "a number that is too large") == OK;
+    if (*end != 0 || !isfinite(v.real)) return fail_at(p, next_token(p), "a number that is too large") == OK;
     return add_value(p, &v);
 }
 
@@ -146,13 +156,17 @@ static int on_key(void *ctx, const unsigned char *s, size_t len) {
     Parse *p = ctx;
     p->status = arena_grow(p->work, &p->keys, &p->cap_keys, p->n_keys, p->n_keys + 1, sizeof(JsonString), p->e);
     if (p->status != OK) return 0;
+    p->status = arena_grow(p->work, &p->key_at, &p->cap_key_at, p->n_keys, p->n_keys + 1, sizeof(uint64_t), p->e);
+    if (p->status != OK) return 0;
     if (!take_string(p, s, len, &p->keys[p->n_keys])) return 0;
-    p->n_keys++;
+    p->key_at[p->n_keys++] = next_token(p);
+    p->told = offset_now(p);
     return 1;
 }
 
 static int open_container(Parse *p, JsonType type) {
-    if (p->depth == JSON_DEPTH_MAX) return fail_at(p, offset_now(p), "nested more than 64 levels deep") == OK;
+    if (p->depth == JSON_DEPTH_MAX) return fail_at(p, offset_now(p) - 1, "nested more than 64 levels deep") == OK;
+    p->told = offset_now(p);
     p->open[p->depth++] = (Open){.type = type, .offset = offset_now(p), .first = p->n_pile, .first_key = p->n_keys};
     return 1;
 }
@@ -240,7 +254,7 @@ static int close_container(Parse *p) {
         if (twice < n) {
             char message[160];
             snprintf(message, sizeof message, "the key \"%.100s\" stands twice in one object", v.list.keys[twice].s);
-            return fail_at(p, v.list.items[twice].offset, message) == OK;
+            return fail_at(p, p->key_at[o->first_key + twice], message) == OK;
         }
         p->n_keys = o->first_key;
     }
@@ -284,7 +298,14 @@ static Status yajl_failed(Parse *p) {
         for (size_t n = strlen(message); n > 0 && (message[n - 1] == '\n' || message[n - 1] == ' '); n--)
             message[n - 1] = 0;
     }
-    return fail_at(p, p->ended ? p->len : offset_now(p), message);
+    uint64_t at = p->ended ? p->len : offset_now(p);
+    bool whole = strstr(message, "parse error") != NULL || strstr(message, "in json text") != NULL;
+    if (whole && strstr(message, "premature EOF") == NULL &&
+        at > 0) { /* yajl has read the token: its begin is the place */
+        uint64_t begin = next_token(p);
+        at = begin < at ? begin : at - 1;
+    }
+    return fail_at(p, at, message);
 }
 
 static Status parse_with(Parse *p) {

@@ -100,13 +100,16 @@ Status add_tokens(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
     const Json *ids = values[FIELD_INPUT_IDS], *labels = values[FIELD_LABELS];
     long long most = (long long)s->context->vocab - 1;
     bool free_labels = false;
+    row_blame_field(s, FIELD_LABELS);
     if (ids->n != labels->n)
         FAIL(e, ERR_DATA, "%u input ids but %u labels: there must be one label per id", ids->n, labels->n);
     for (uint32_t i = 0; i < ids->n; i++) {
         const Json *id = &ids->list.items[i], *label = &labels->list.items[i];
+        row_blame(s, id, NULL);
         if (id->type != JSON_INT || id->integer < 0 || id->integer >= s->context->vocab)
             FAIL(e, ERR_DATA, "input id number %u must be a whole number from 0 to %lld (the model's vocabulary)", i,
                  most);
+        row_blame(s, label, NULL);
         if (label->type != JSON_INT || (label->integer != -100 && (label->integer < 0 || label->integer > most)))
             FAIL(e, ERR_DATA,
                  "label number %u must be -100 (not trained) or a whole number from 0 to %lld (the model's vocabulary)",
@@ -115,5 +118,6 @@ Status add_tokens(RowSink *s, const Json *const values[FIELD_COUNT], Err *e) {
         TRY(row_ids(s, &value, 1, label->integer != -100, e));
         free_labels = free_labels || (s->trained[s->n - 1] && label->integer != id->integer);
     }
+    row_blame_field(s, FIELD_LABELS); /* of which none may be trained */
     return free_labels ? keep_labels(s, labels, e) : OK;
 }
