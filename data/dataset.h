@@ -162,10 +162,12 @@ typedef struct DataCheck {
 Status dataset_check(const DataSource *sources, int n_sources, const DataContext *context, DataCheck *check, Err *e);
 
 /* Splits off a held-out set. size 0: none; 1 or more: that many rows; a fraction below 1: that share of the rows, rounded
- * up. Which rows is a function of (seed, number of rows) and of which rows are equal; both parts keep file order. Exact
- * duplicates (duplicates.h) stay together on one side: the held-out set then has at most that many rows. A size that
- * leaves no row to train on, or none to hold out, is an error. val may be empty (n_rows 0). train and val share all's arrays. */
-Status dataset_split(Arena *a, const Dataset *all, double size, uint64_t seed, Dataset *train, Dataset *val, Err *e);
+ * up. Which rows is a function of (seed, number of rows) and of which rows are equal; both parts keep file order. Rows of
+ * equal text (duplicates.h; exact duplicates, where t is NULL) stay together on one side: the held-out set then has at most that
+ * many rows. A size that leaves no row to train on, or none to hold out, is an error. val may be empty (n_rows 0). train and val
+ * share all's arrays. */
+Status dataset_split(Arena *a, const Dataset *all, const struct Tokenizer *t, double size, uint64_t seed,
+                     Dataset *train, Dataset *val, Err *e);
 
 /* Applies excess_length_strategy to rows that are too long.
  * raise     an error that lists them (FILE:LINE: N tokens; the first 20 and how many more).

@@ -2,6 +2,7 @@
 #include "base/rng.h"
 #include "data/duplicates.h"
 #include "data/formats.h"
+#include "data/tokenizer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,19 +11,19 @@
 /* The draws of the held-out split are those of an epoch that no run reaches. */
 #define SPLIT_EPOCH UINT64_MAX
 
-/* Equal rows, and both rows of a pair, as one group: members (n) lists the rows of group g at begin[g] .. begin[g+1], groups by their first row. */
+/* Rows of equal text, and both rows of a pair, as one group: members (n) lists the rows of group g at begin[g] .. begin[g+1], groups by their first row. */
 typedef struct Groups {
     int32_t *begin, *members, *order;
     int64_t n;
 } Groups;
 
-static Status group_rows(Arena *work, const Dataset *d, Groups *g, Err *e) {
+static Status group_rows(Arena *work, const Dataset *d, const Tokenizer *t, Groups *g, Err *e) {
     int32_t *first, *group, *at;
     int64_t copies, n = d->n_rows;
     *g = (Groups){0};
     TRY(ARENA_NEW(work, n, first, e));
     TRY(ARENA_NEW(work, n, group, e));
-    TRY(duplicates_exact(d, first, &copies, e));
+    TRY(t != NULL ? duplicates_text(d, t, first, &copies, e) : duplicates_exact(d, first, &copies, e));
     TRY(ARENA_NEW(work, n - copies + 1, g->begin, e));
     TRY(ARENA_NEW(work, n - copies, g->order, e));
     TRY(ARENA_NEW(work, n - copies, at, e));
@@ -87,31 +88,32 @@ static Status subset(Arena *a, const Dataset *all, const uint8_t *marked, uint8_
     return OK;
 }
 
-static Status split(Arena *a, Arena *work, const Dataset *all, int64_t most, uint64_t seed, Dataset *train,
-                    Dataset *val, Err *e) {
+static Status split(Arena *a, Arena *work, const Dataset *all, const Tokenizer *t, int64_t most, uint64_t seed,
+                    Dataset *train, Dataset *val, Err *e) {
     Groups groups = {0};
     uint8_t *marked;
     TRY(ARENA_NEW(work, all->n_rows, marked, e));
-    if (most > 0) TRY(group_rows(work, all, &groups, e));
+    if (most > 0) TRY(group_rows(work, all, t, &groups, e));
     int64_t n = mark_rows(all, &groups, marked, most, seed);
     if (n == 0 && most > 0)
         FAIL(
             e, ERR_CONFIG,
-            "val_set_size: no %lld rows can be held out: every row has more duplicates than that, which stay together; set "
-            "dedupe: true",
+            "val_set_size: no %lld rows can be held out: every row has more duplicates than that, which stay together; hold "
+            "out more rows, or set dedupe: true where they are exact",
             (long long)most);
     TRY(subset(a, all, marked, 0, train, e));
     return subset(a, all, marked, 1, val, e);
 }
 
-Status dataset_split(Arena *a, const Dataset *all, double size, uint64_t seed, Dataset *train, Dataset *val, Err *e) {
+Status dataset_split(Arena *a, const Dataset *all, const Tokenizer *t, double size, uint64_t seed, Dataset *train,
+                     Dataset *val, Err *e) {
     Arena *work;
     int64_t rows = count_units(all);
     double held = size < 1.0 ? ceil(size * (double)rows) : size;
     if (held >= (double)rows)
         FAIL(e, ERR_CONFIG, "val_set_size: %g leaves no row to train on, of %lld", size, (long long)rows);
     TRY(arena_open(&work, "split", e));
-    Status st = split(a, work, all, (int64_t)held, seed, train, val, e);
+    Status st = split(a, work, all, t, (int64_t)held, seed, train, val, e);
     arena_close(work);
     return st;
 }

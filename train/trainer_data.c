@@ -228,8 +228,8 @@ Status trainer_data(Trainer *t, DataUse use, Err *e) {
     TRY(take_max_rows(t, "datasets", 0, n, &all, e));
     if (t->counts.wanted) TRY(count_duplicates(&all, t->tokenizer, &t->counts, e));
     if (config_bool(c, "dedupe")) TRY(dataset_dedupe(&all, e));
-    TRY(dataset_split(a, &all, config_real(c, "val_set_size"), (uint64_t)config_int(c, "seed"), &t->train, &held_out,
-                      e));
+    TRY(dataset_split(a, &all, t->tokenizer, config_real(c, "val_set_size"), (uint64_t)config_int(c, "seed"), &t->train,
+                      &held_out, e));
     TRY(open_sets(t, &held_out, tests, n_tests, &dc, &prepared, e));
     TRY(prepared_data_clean(&prepared, e));
     TRY(limit_and_mix(t, n, e));

@@ -70,7 +70,7 @@ static void labels_may_be_other_ids(void **state) {
     assert_int_equal(d.rows[1].trained, 2);
     assert_int_equal(d.ledger[0].trained, 7);
     assert_int_equal(d.ledger[0].masked, 5);
-    ASSERT_OK(dataset_split(arena, &d, 2, 1, &train, &val, &e), e);
+    ASSERT_OK(dataset_split(arena, &d, NULL, 2, 1, &train, &val, &e), e);
     for (int i = 0; i < 4; i++) {
         const Dataset *part = i < 2 ? &train : &val;
         const DataRow *r = &part->rows[i % 2];
@@ -181,7 +181,7 @@ static void split_is_a_function_of_the_seed(void **state) {
     Err e = {0};
     Dataset all, train, val, train2, val2;
     make(100, &all);
-    ASSERT_OK(dataset_split(arena, &all, 0.105, 1, &train, &val, &e), e);
+    ASSERT_OK(dataset_split(arena, &all, NULL, 0.105, 1, &train, &val, &e), e);
     assert_int_equal(val.n_rows, 11);
     assert_int_equal(train.n_rows, 89);
     assert_int_equal(all.n_rows, 100);
@@ -194,18 +194,19 @@ static void split_is_a_function_of_the_seed(void **state) {
     for (int i = 0; i < 100; i++) assert_int_equal(seen[i], 1);
     assert_int_equal(train.ledger[0].read + val.ledger[0].read, all.ledger[0].read);
     assert_int_equal(train.ledger[0].rows, 89);
-    ASSERT_OK(dataset_split(arena, &all, 11, 1, &train2, &val2, &e), e);
+    ASSERT_OK(dataset_split(arena, &all, NULL, 11, 1, &train2, &val2, &e), e);
     for (int i = 0; i < 11; i++) assert_int_equal(val.rows[i].number, val2.rows[i].number);
-    ASSERT_OK(dataset_split(arena, &all, 11, 2, &train2, &val2, &e), e);
+    ASSERT_OK(dataset_split(arena, &all, NULL, 11, 2, &train2, &val2, &e), e);
     int equal = 0;
     for (int i = 0; i < 11; i++) equal += val.rows[i].number == val2.rows[i].number;
     assert_true(equal < 11);
-    ASSERT_OK(dataset_split(arena, &all, 0, 1, &train, &val, &e), e);
+    ASSERT_OK(dataset_split(arena, &all, NULL, 0, 1, &train, &val, &e), e);
     assert_int_equal(val.n_rows, 0);
     assert_int_equal(train.n_rows, 100);
-    ASSERT_FAILS(dataset_split(arena, &all, 100, 1, &train, &val, &e), e, ERR_CONFIG, "leaves no row to train on");
-    ASSERT_FAILS(dataset_split(arena, &all, 0.999, 1, &train, &val, &e), e, ERR_CONFIG, "leaves no row");
-    ASSERT_FAILS(dataset_split(arena, &all, 1e12, 1, &train, &val, &e), e, ERR_CONFIG, "leaves no row");
+    ASSERT_FAILS(dataset_split(arena, &all, NULL, 100, 1, &train, &val, &e), e, ERR_CONFIG,
+                 "leaves no row to train on");
+    ASSERT_FAILS(dataset_split(arena, &all, NULL, 0.999, 1, &train, &val, &e), e, ERR_CONFIG, "leaves no row");
+    ASSERT_FAILS(dataset_split(arena, &all, NULL, 1e12, 1, &train, &val, &e), e, ERR_CONFIG, "leaves no row");
 }
 
 /* Every row must be drawn about equally often. */
@@ -218,7 +219,7 @@ static void split_is_even(void **state) {
     make(ROWS, &all);
     ArenaMark mark = arena_mark(arena);
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
-        ASSERT_OK(dataset_split(arena, &all, HELD, seed, &train, &val, &e), e);
+        ASSERT_OK(dataset_split(arena, &all, NULL, HELD, seed, &train, &val, &e), e);
         for (int i = 0; i < HELD; i++) drawn[val.rows[i].number]++;
         arena_reset(arena, mark);
     }

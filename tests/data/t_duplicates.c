@@ -66,7 +66,7 @@ static void dedupe_stands_in_the_ledger(void **state) {
     assert_non_null(
         strstr(b.data, "3 rows, 18 tokens read = 6 trained + 3 masked + 9 dropped, 3 duplicates left out\n"));
     Dataset train, val; /* what was dropped stays with the rows to train on */
-    ASSERT_OK(dataset_split(arena, &d, 1, 1, &train, &val, &e), e);
+    ASSERT_OK(dataset_split(arena, &d, NULL, 1, 1, &train, &val, &e), e);
     assert_int_equal(train.ledger[0].dropped, 9);
     assert_int_equal(val.ledger[0].dropped, 0);
     assert_int_equal(train.ledger[0].read + val.ledger[0].read, 18);
@@ -88,7 +88,7 @@ static void a_split_never_parts_duplicates(void **state) {
     for (uint64_t seed = 0; seed < 50; seed++) {
         for (int size = 1; size < ROWS; size += 6) {
             int side[1000] = {0};
-            ASSERT_OK(dataset_split(arena, &d, size, seed, &train, &val, &e), e);
+            ASSERT_OK(dataset_split(arena, &d, NULL, size, seed, &train, &val, &e), e);
             assert_int_equal(train.n_rows + val.n_rows, ROWS);
             assert_in_range(val.n_rows, 1, size);
             shorter += val.n_rows < size;
@@ -96,7 +96,7 @@ static void a_split_never_parts_duplicates(void **state) {
             for (int64_t i = 0; i < val.n_rows; i++) side[numbers[val.rows[i].number]] |= 2;
             for (int i = 0; i < ROWS; i++) assert_in_range(side[numbers[i]], 1, 2);
             Dataset again, val2;
-            ASSERT_OK(dataset_split(arena, &d, size, seed, &again, &val2, &e), e);
+            ASSERT_OK(dataset_split(arena, &d, NULL, size, seed, &again, &val2, &e), e);
             assert_int_equal(val2.n_rows, val.n_rows);
             assert_memory_equal(val2.rows, val.rows, (size_t)val.n_rows * sizeof *val.rows);
             arena_reset(arena, mark);
@@ -105,8 +105,9 @@ static void a_split_never_parts_duplicates(void **state) {
     assert_true(shorter < 20); /* single rows fill what groups leave */
     static const int pairs[] = {10, 10, 20, 20};
     make(pairs, 4, &d);
-    ASSERT_FAILS(dataset_split(arena, &d, 1, 1, &train, &val, &e), e, ERR_CONFIG, "every row has more duplicates");
-    ASSERT_OK(dataset_split(arena, &d, 3, 1, &train, &val, &e), e);
+    ASSERT_FAILS(dataset_split(arena, &d, NULL, 1, 1, &train, &val, &e), e, ERR_CONFIG,
+                 "every row has more duplicates");
+    ASSERT_OK(dataset_split(arena, &d, NULL, 3, 1, &train, &val, &e), e);
     assert_int_equal(val.n_rows, 2);
 }
 
@@ -130,7 +131,7 @@ static void without_duplicates_it_is_a_plain_shuffle(void **state) {
             order[j] = order[i];
             held[order[i] = row] = true;
         }
-        ASSERT_OK(dataset_split(arena, &d, HELD, seed, &train, &val, &e), e);
+        ASSERT_OK(dataset_split(arena, &d, NULL, HELD, seed, &train, &val, &e), e);
         assert_int_equal(val.n_rows, HELD);
         for (int i = 0; i < HELD; i++) assert_true(held[val.rows[i].number]);
     }
@@ -154,6 +155,7 @@ static void between_two(void **state) {
     assert_int_equal(o.test_row, -1);
 }
 
+/* They count as equal, and a split keeps them on one side. */
 static void equal_texts(void **state) {
     (void)state;
     static const char *const WORDS[] = {"<e>",  "Stra",     "\xC3\x9F", "e",        "ss",        " ",
@@ -192,6 +194,16 @@ static void equal_texts(void **state) {
     assert_int_equal(copies, 4);
     ASSERT_OK(duplicates_exact(&d, first, &copies, &e), e);
     assert_int_equal(copies, 1);
+    static const int GROUP[] = {0, 0, 0, 1, 1, 2, 0};
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        Dataset train, val;
+        int side[3] = {0};
+        ASSERT_OK(dataset_split(arena, &d, t, 3, seed, &train, &val, &e), e);
+        assert_in_range(val.n_rows, 1, 3);
+        for (int64_t i = 0; i < train.n_rows; i++) side[GROUP[train.rows[i].number]] |= 1;
+        for (int64_t i = 0; i < val.n_rows; i++) side[GROUP[val.rows[i].number]] |= 2;
+        for (int g = 0; g < 3; g++) assert_in_range(side[g], 1, 2);
+    }
     tokenizer_close(t);
 }
 

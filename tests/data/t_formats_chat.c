@@ -256,7 +256,7 @@ static void pairs_stay_together(void **state) {
                                'a' + i % 10, 'a' + i % 5);
     ASSERT_OK(load(text, (DataSource){0}, &d, &e), e);
     assert_int_equal(d.n_rows, 40);
-    ASSERT_OK(dataset_split(arena, &d, 6, 1, &train, &val, &e), e);
+    ASSERT_OK(dataset_split(arena, &d, NULL, 6, 1, &train, &val, &e), e);
     assert_int_equal(val.n_rows, 12);
     assert_int_equal(train.n_rows, 28);
     for (int64_t i = 0; i < 28; i += 2) {

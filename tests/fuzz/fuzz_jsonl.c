@@ -77,11 +77,11 @@ static void use(Arena *a, const Dataset *d, int64_t vocab, uint64_t seed) {
     check_rows(d, vocab);
     CHECK(dataset_hash(a, d, &hash, &e) == OK, "%s", e.message);
     CHECK(dataset_print_ledger(d, &text, &e) == OK, "%s", e.message);
-    if (fuzz_result(a, dataset_split(a, d, 0.5, seed, &train, &held_out, &e), &e)) {
+    if (fuzz_result(a, dataset_split(a, d, tokenizer(), 0.5, seed, &train, &held_out, &e), &e)) {
         check_rows(&train, vocab);
         CHECK(train.n_rows + held_out.n_rows == d->n_rows, "a row was lost");
     }
-    CHECK(dataset_split(a, d, 0, seed, &limited, &held_out, &e) == OK, "%s", e.message);
+    CHECK(dataset_split(a, d, NULL, 0, seed, &limited, &held_out, &e) == OK, "%s", e.message);
     LengthLimit limit = {.max_tokens = LIMIT,
                          .what = "the limit",
                          .strategy = (ExcessStrategy)(seed % 4),

@@ -72,7 +72,7 @@ static void use(Arena *a, Dataset *d, int64_t vocab) {
     Status st = dataset_refuse_sides(d, &e);
     CHECK((st == OK) == (dataset_sided(d) == NULL), "sides are refused: %d", (int)st);
     fuzz_result(a, st, &e);
-    if (fuzz_result(a, dataset_split(a, d, 0.5, 7, &train, &held_out, &e), &e)) {
+    if (fuzz_result(a, dataset_split(a, d, NULL, 0.5, 7, &train, &held_out, &e), &e)) {
         check_rows(&train, vocab);
         check_rows(&held_out, vocab);
         CHECK(train.n_rows + held_out.n_rows == d->n_rows, "a row was lost");
