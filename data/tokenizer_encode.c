@@ -189,7 +189,8 @@ static Status add_found(Encoder *c, int32_t id, MarkLevel *level, size_t begin, 
 }
 
 /* Cuts the set's tokens out of text; `between` gets the rest. As in Hugging Face, a match that does not count (special,
- * single_word) is passed over as a whole, and a token whose neighbour took it as its whitespace is still emitted. */
+ * single_word) is passed over as a whole, and a token whose neighbour took it as its whitespace is still emitted, but for one
+ * with lstrip, of which nothing is left. */
 static Status split_added(Encoder *c, const AddedSet *set, TokenText text, bool at_start, Between between,
                           MarkLevel *level) {
     size_t at = 0, done = 0, begin = 0, end = 0, base = level == NULL ? 0 : (size_t)(text.s - level->base);
@@ -202,6 +203,7 @@ static Status split_added(Encoder *c, const AddedSet *set, TokenText text, bool 
         size_t own_begin = begin, own_end = end;
         if ((flags & TOKEN_LSTRIP) != 0) begin = spaces_before(text, begin, done);
         if ((flags & TOKEN_RSTRIP) != 0) end = spaces_after(text, end);
+        if ((flags & TOKEN_LSTRIP) != 0 && done >= end) continue; /* the one before took all of it */
         if (begin > done) TRY(between(c, (TokenText){text.s + done, begin - done}, at_start && done == 0, level));
         TRY(add_found(c, id, level, base + own_begin, base + own_end));
         done = end;

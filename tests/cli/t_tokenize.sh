@@ -165,6 +165,18 @@ for key in ("text", "ids", "ids_no_special"):
 PY
 "$lorac" tokenize $model --file "$dir/text" | cmp -s - "$dir/ids" || fail "ids differ from Hugging Face's"
 "$lorac" tokenize $model --file "$dir/text" --no-special | cmp -s - "$dir/ids_no_special" || fail "--no-special differs"
+# Added tokens that take the whitespace beside them: of one with lstrip nothing is left where the one before took it all; ids are
+# those of tokenizers 0.23.3.
+cat >"$dir/strip.json" <<'END'
+{"added_tokens": [{"id": 4, "content": "\n", "lstrip": true, "rstrip": true}, {"id": 5, "content": "<x>", "rstrip": true},
+  {"id": 6, "content": "  ", "lstrip": true}, {"id": 7, "content": "\t"}],
+ "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}, "decoder": {"type": "ByteLevel"},
+ "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "\u0120": 2, "\u010a": 3}, "merges": []}}
+END
+printf '%s\n' '"b\n\n\n a"' '"a \n b"' '"<x>  a  b"' '"<x>\t a"' >"$dir/in"
+printf '[1, 4, 0]\n[0, 4, 1]\n[5, 0, 6, 1]\n[5, 7, 2, 0]\n' >"$dir/ids"
+"$lorac" tokenize "$dir/strip.json" --file "$dir/in" >"$dir/out" 2>&1
+cmp -s "$dir/ids" "$dir/out" || fail "tokens that take whitespace: $(cat "$dir/out")"
 for name in qwen3 mistral_v0_1; do
     folder=${LORAC_SHARED:-../shared}/tokenizers/$name
     [ -f "$folder/tokenizer.json" ] || continue
