@@ -172,9 +172,9 @@ Status dataset_split(Arena *a, const Dataset *all, const struct Tokenizer *t, do
 /* Applies excess_length_strategy to rows that are too long.
  * raise     an error that lists them (FILE:LINE: N tokens; the first 20 and how many more).
  * drop      the row is left out; leaving out every row is an error.
- * truncate  the row ends with its last whole turn that fits: with a trained end token. Where not even the first one fits, its
- *           text is cut and its end token kept, in the last place. A row of type tokens is cut where the limit is. A row with no
- *           trained token left is an error.
+ * truncate  the row ends with its last whole turn that fits, and with a trained end token where it has any (train_on_eos). Where not
+ *           even the first turn fits, its text is cut and its end token kept, in the last place. A row of type tokens is cut where the
+ *           limit is. A row with no trained token left is an error.
  * split     a row of type text becomes as many as it takes. Each but the first begins with BOS, where the text does, and with
  *           `overlap` tokens of the one before, which are its context and are not trained again. Others are an error. */
 Status dataset_limit(Dataset *d, const LengthLimit *l, Err *e);

@@ -53,34 +53,69 @@ static int32_t count_trained(const Dataset *d, const DataRow *r) {
     return n;
 }
 
-/* Whether token i is the trained end of a turn. */
-static bool ends_turn(const Dataset *d, const DataRow *r, int64_t i, const Tokenizer *t) {
-    return dataset_is_trained(d, r, i) && tokenizer_is_end(t, d->ids[r->start + i]);
+static bool is_end(const Dataset *d, const DataRow *r, int64_t i, const Tokenizer *t) {
+    return tokenizer_is_end(t, d->ids[r->start + i]);
 }
 
-/* How many tokens whole turns take, at most `most`; 0: not one fits. */
+/* Whether the row trains end tokens at all (train_on_eos: none does not). */
+static bool learns_ends(const Dataset *d, const DataRow *r, const Tokenizer *t) {
+    int64_t i = r->length - 1;
+    while (i >= 0 && !(dataset_is_trained(d, r, i) && is_end(d, r, i, t))) i--;
+    return i >= 0;
+}
+
+/* The id becomes the cut row's last one, and trained. */
+static void set_last(DataRow *r, int32_t id) {
+    r->last_id = id;
+    r->edits |= ROW_LAST;
+}
+
+/* How many tokens whole turns take, at most `most`; 0: not one fits. A turn is what is trained and the end token behind it, whether
+ * that is trained or not (train_on_eos: last); an end token alone is none (train_on_eos: all, after the user's text). */
 static int64_t whole_turns(const Dataset *d, const DataRow *r, int64_t most, const Tokenizer *t) {
-    int64_t n = most;
-    while (n > 0 && !ends_turn(d, r, n - 1, t)) n--;
+    int64_t n = 0;
+    bool said = false;
+    for (int64_t i = 0; i < most; i++) {
+        if (!is_end(d, r, i, t)) {
+            said = said || dataset_is_trained(d, r, i);
+            continue;
+        }
+        if (said) n = i + 1;
+        said = false;
+    }
     return n;
 }
 
-/* Within the first turn the text is cut and the turn's end token is kept. */
-static void keep_end(const Dataset *d, DataRow *r, int64_t most, const Tokenizer *t) {
+/* Within the first turn the text is cut and the turn's end token is kept. False: the limit is not within what is trained, or no
+ * end token follows it. */
+static bool keep_end(const Dataset *d, DataRow *r, int64_t most, const Tokenizer *t) {
     int64_t end = most - 1;
-    if (!dataset_is_trained(d, r, most - 1)) return;
-    while (end < r->length && dataset_is_trained(d, r, end) && !ends_turn(d, r, end, t)) end++;
-    if (end == r->length || !ends_turn(d, r, end, t)) return;
-    r->last_id = d->ids[r->start + end];
-    r->edits |= ROW_LAST;
+    while (end < r->length && dataset_is_trained(d, r, end) && !is_end(d, r, end, t)) end++;
+    if (end == most - 1 || end == r->length || !is_end(d, r, end, t)) return false;
+    if (learns_ends(d, r, t)) set_last(r, d->ids[r->start + end]);
+    return true;
+}
+
+/* Turns that say nothing: how many tokens up to the last trained end token, at most `most`. */
+static int64_t mere_ends(const Dataset *d, const DataRow *r, int64_t most, const Tokenizer *t) {
+    int64_t n = most;
+    while (n > 0 && !(dataset_is_trained(d, r, n - 1) && is_end(d, r, n - 1, t))) n--;
+    return n;
+}
+
+/* Where a row with turns ends; 0: at the limit. */
+static int64_t end_of_turns(const Dataset *d, DataRow *r, int64_t most, const Tokenizer *t) {
+    int64_t kept = whole_turns(d, r, most, t);
+    if (kept > 0 && !dataset_is_trained(d, r, kept - 1) && learns_ends(d, r, t))
+        set_last(r, d->ids[r->start + kept - 1]);
+    return kept > 0 || keep_end(d, r, most, t) ? kept : mere_ends(d, r, most, t);
 }
 
 static Status cut(const Dataset *d, DataRow *r, const LengthLimit *l, Err *e) {
     Ledger *g = &d->ledger[r->source];
     bool turns = l->tokenizer != NULL && !type_of(d, r)->as_is;
-    int64_t length = r->length, kept = turns ? whole_turns(d, r, l->max_tokens, l->tokenizer) : 0;
+    int64_t length = r->length, kept = turns ? end_of_turns(d, r, l->max_tokens, l->tokenizer) : 0;
     char place[PLACE_BYTES];
-    if (turns && kept == 0) keep_end(d, r, l->max_tokens, l->tokenizer);
     r->length = (int32_t)(kept > 0 ? kept : l->max_tokens);
     r->trained = count_trained(d, r);
     if (r->trained == 0)

@@ -74,6 +74,22 @@ static void whole_turns(void **state) {
     expect_cut("tokens", "{\"input_ids\": [4, 5, 2, 6, 2], \"labels\": [4, 5, 2, 6, 2]}", 4, "a [b] [</s>] [c]");
 }
 
+/* As train_on_eos leaves them: an earlier turn's end that is not trained, all ends, none. */
+static void ends_of_chats(void **state) {
+    (void)state;
+#define SEGMENT(label, text) "{\"label\": " label ", \"text\": \"" text "\"}"
+    const char *last = "{\"segments\": [" SEGMENT("false", "ab</s>") "," SEGMENT("true", "cd") "," SEGMENT(
+        "false", "</s>e") "," SEGMENT("true", "fgh</s>") "]}";
+    const char *all = "{\"segments\": [" SEGMENT("false", "ab") "," SEGMENT("true", "</s>cdefg</s>") "]}";
+    const char *none = "{\"segments\": [" SEGMENT("false", "ab") "," SEGMENT("true", "cd") "," SEGMENT(
+        "false", "</s>e") "," SEGMENT("true", "fgh") "," SEGMENT("false", "</s>") "]}";
+    expect_cut("input_output", last, 10, "<s> _ a b </s> [c] [d] [</s>]"); /* now it is the last */
+    expect_cut("input_output", last, 6, "<s> _ a b </s> [</s>]");
+    expect_cut("input_output", all, 7, "<s> _ a b [</s>] [_] [</s>]");
+    expect_cut("input_output", all, 5, "<s> _ a b [</s>]");
+    expect_cut("input_output", none, 9, "<s> _ a b [c] [d] </s>");
+}
+
 static void nothing_left(void **state) {
     (void)state;
     Err e = {0};
@@ -226,6 +242,7 @@ static void batches_see_it(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(whole_turns, setup, teardown),
+        cmocka_unit_test_setup_teardown(ends_of_chats, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_left, setup, teardown),
         cmocka_unit_test_setup_teardown(pairs_go_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(texts_are_split, setup, teardown),
