@@ -82,6 +82,9 @@ Status jj_elements(Run *r, const Value *v, const Value **items, size_t *n) {
         *n = v->iter->n - v->iter->at;
         if (*n > 0) *items = v->iter->items + v->iter->at;
         v->iter->at = v->iter->n;
+        if (v->iter->late != NULL)
+            return jj_raise_text(r, v->iter->late->failure, v->iter->late->status, v->iter->late->error.s,
+                                 v->iter->late->error.len);
         break;
     default:
         return jj_raise(r, "'%s' object is not iterable", jj_type_name(v));

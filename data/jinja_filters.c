@@ -272,6 +272,7 @@ FILTER(do_int) {
         return OK;
     }
     if (v[0].type != V_STRING) return OK;
+    TRY(jj_steps(r, v[0].str->len / 8));
     TRY(jj_parse_int(v[0].str, (int)(base < 0 || base > 99 ? 99 : base), &ok, &over, &i));
     if (over) return jj_limit(r, "an integer of the template leaves 64 bits");
     if (ok)
@@ -286,6 +287,7 @@ FILTER(do_float) {
     UNUSED;
     *out = v[1].type != V_MISSING ? v[1] : jj_float(0);
     if (v[0].type == V_UNDEFINED) return jj_fail_undefined(r, &v[0]);
+    if (v[0].type == V_STRING) TRY(jj_steps(r, v[0].str->len / 8));
     if (v[0].type == V_STRING ? jj_parse_float(v[0].str, &f) : jj_number(&v[0], &f)) *out = jj_float(f);
     return OK;
 }
@@ -349,7 +351,10 @@ FILTER(do_round) {
         double unit = pow(10, (double)(digits < -320 ? -320 : digits));
         double scaled = f * unit;
         if (common) scaled = nearbyint(f / pow(10, (double)-digits));
-        *out = jj_float((common ? scaled : ceiling ? ceil(scaled) : floor(scaled)) / unit);
+        if (!common && !isfinite(scaled))
+            return jj_raise(r, "cannot convert float %s to integer", isnan(scaled) ? "NaN" : "infinity");
+        if (!common) scaled = (ceiling ? ceil(scaled) : floor(scaled)) + 0.0; /* Python's are integers: no -0 */
+        *out = jj_float(scaled / unit);
     }
     return OK;
 }

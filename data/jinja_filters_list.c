@@ -1,4 +1,5 @@
-/* jinja_filters_list.c: filters of lists and dicts. What Jinja2 makes lazily is made at once; it looks lazy (V_ITER). */
+/* jinja_filters_list.c: filters of lists and dicts. What Jinja2 makes lazily is made at once; it looks lazy (V_ITER):
+ * an error on the way is raised when its element is asked for. */
 #include "data/jinja_internal.h"
 
 #define FILTER(name) static Status name(Run *r, const Value *self, const Value *v, const Args *args, Value *out)
@@ -116,6 +117,34 @@ static Status give_iter(Run *r, const Value *list, size_t n, Value *out) {
     return jj_iter(r, "generator", list->list->items, n, out);
 }
 
+/* The first n elements of a list, and the failure st behind them if it is one of the template's own. The state of the run is
+ * that of before the failure. */
+static Status give_until(Run *r, Status st, const Run *before, const Value *list, size_t n, Value *out) {
+    Late *late;
+    JinjaFailure failure = r->result->failure;
+    if (st == OK) return give_iter(r, list, n, out);
+    if (st == ERR_OOM || (failure != JINJA_RUNTIME && failure != JINJA_RAISED)) return st;
+    TRY(JJ_NEW(r, 1, late));
+    *late = (Late){.failure = failure, .status = st, .error = r->result->error};
+    r->result->failure = JINJA_NO_FAILURE;
+    r->depth = before->depth;
+    r->call_depth = before->call_depth;
+    r->flow = before->flow;
+    r->out = before->out;
+    r->input = before->input;
+    r->line = before->line;
+    TRY(give_iter(r, list, n, out));
+    out->iter->late = late;
+    return OK;
+}
+
+/* The elements, and the failure behind them. */
+static Status elements_until(Run *r, const Value *v, const Value **items, size_t *n) {
+    Status st = jj_elements(r, v, items, n);
+    if (st != OK && v->type != V_ITER) *n = 0;
+    return st;
+}
+
 static Status only_keyword(Run *r, const Args *args, const char *name, const Value **out) {
     *out = NULL;
     for (size_t i = 0; i < args->n_keywords; i++)
@@ -139,22 +168,41 @@ FILTER(do_map) {
             return jj_raise(r, "Unexpected keyword argument '%.*s'", (int)(name->len < 200 ? name->len : 200), name->s);
     }
     if (args->n == 1 && attribute == NULL) return jj_raise(r, "map requires a filter argument");
-    TRY(jj_elements(r, &args->items[0], &items, &n));
+    const Run before = *r;
+    Status st = OK, end = elements_until(r, &args->items[0], &items, &n);
     TRY(jj_list(r, V_LIST, n, &list));
     Value *call;
     TRY(JJ_NEW(r, args->n, call));
-    for (size_t i = 0; i < n; i++) {
+    size_t i = 0;
+    while (i < n) {
         if (attribute != NULL) {
-            TRY(get_path(r, &items[i], attribute, fallback, false, &list.list->items[i]));
-            continue;
+            st = get_path(r, &items[i], attribute, fallback, false, &list.list->items[i]);
+        } else {
+            memcpy(call + 1, args->items + 2, (args->n - 2) * sizeof *call);
+            call[0] = items[i];
+            const Args given = {
+                .items = call, .n = args->n - 1, .keywords = args->keywords, .n_keywords = args->n_keywords};
+            st = jj_call_named(r, true, &args->items[1], &given, &list.list->items[i]);
         }
-        memcpy(call + 1, args->items + 2, (args->n - 2) * sizeof *call);
-        call[0] = items[i];
-        const Args given = {
-            .items = call, .n = args->n - 1, .keywords = args->keywords, .n_keywords = args->n_keywords};
-        TRY(jj_call_named(r, true, &args->items[1], &given, &list.list->items[i]));
+        if (st != OK) break;
+        i++;
     }
-    return give_iter(r, &list, n, out);
+    return give_until(r, st != OK ? st : end, &before, &list, i, out);
+}
+
+/* Whether select and its kind choose an element; call has room for args->n values. */
+static Status is_chosen(Run *r, const Args *args, size_t skip, const Value *item, Value *call, bool *out) {
+    Value tested = *item;
+    if (skip == 2) TRY(get_path(r, item, &args->items[1], NULL, false, &tested));
+    if (args->n > skip) {
+        call[0] = tested;
+        memcpy(call + 1, args->items + skip + 1, (args->n - skip - 1) * sizeof *call);
+        const Args given = {
+            .items = call, .n = args->n - skip, .keywords = args->keywords, .n_keywords = args->n_keywords};
+        TRY(jj_call_named(r, false, &args->items[skip], &given, &tested));
+    }
+    *out = jj_truth(&tested);
+    return OK;
 }
 
 /* select, reject, selectattr, rejectattr. */
@@ -165,22 +213,16 @@ static Status choose(Run *r, const Args *args, bool keep, bool by_attribute, Val
     if (args->n == 0) return jj_raise(r, "sync_do_select() missing 1 required positional argument: 'value'");
     if (!jj_truth(&args->items[0])) return give_iter(r, &(Value){.type = V_LIST, .list = &(List){0}}, 0, out);
     if (args->n < skip) return jj_raise(r, "Missing parameter for attribute name");
-    TRY(jj_elements(r, &args->items[0], &items, &n));
+    const Run before = *r;
+    Status st = OK, end = elements_until(r, &args->items[0], &items, &n);
     TRY(jj_list(r, V_LIST, n, &list));
     TRY(JJ_NEW(r, args->n, call));
-    for (size_t i = 0; i < n; i++) {
-        Value tested = items[i];
-        if (by_attribute) TRY(get_path(r, &items[i], &args->items[1], NULL, false, &tested));
-        if (args->n > skip) {
-            call[0] = tested;
-            memcpy(call + 1, args->items + skip + 1, (args->n - skip - 1) * sizeof *call);
-            const Args given = {
-                .items = call, .n = args->n - skip, .keywords = args->keywords, .n_keywords = args->n_keywords};
-            TRY(jj_call_named(r, false, &args->items[skip], &given, &tested));
-        }
-        if (jj_truth(&tested) == keep) list.list->items[k++] = items[i];
+    for (size_t i = 0; i < n && st == OK; i++) {
+        bool chosen = false;
+        st = is_chosen(r, args, skip, &items[i], call, &chosen);
+        if (st == OK && chosen == keep) list.list->items[k++] = items[i];
     }
-    return give_iter(r, &list, k, out);
+    return give_until(r, st != OK ? st : end, &before, &list, k, out);
 }
 
 FILTER(do_select) {
@@ -306,22 +348,28 @@ FILTER(do_items) {
     return give_iter(r, &list, view.dict->n, out);
 }
 
+static Status add_unique(Run *r, const Value *v, const Value *item, Value *seen, Value *list, size_t *k) {
+    const Value *found;
+    Value key;
+    TRY(get_path(r, item, &v[2], NULL, !jj_truth(&v[1]), &key));
+    TRY(jj_dict_find(r, seen->dict, &key, &found));
+    if (found != NULL) return OK;
+    TRY(jj_dict_set(r, seen->dict, &key, &key));
+    list->list->items[(*k)++] = *item;
+    return OK;
+}
+
 FILTER(do_unique) {
-    const Value *items, *found;
+    const Value *items;
     size_t n, k = 0;
-    Value list, seen, key;
+    Value list, seen;
+    const Run before = *r;
     UNUSED;
-    TRY(jj_elements(r, &v[0], &items, &n));
+    Status st = OK, end = elements_until(r, &v[0], &items, &n);
     TRY(jj_list(r, V_LIST, n, &list));
     TRY(jj_dict(r, 0, &seen));
-    for (size_t i = 0; i < n; i++) {
-        TRY(get_path(r, &items[i], &v[2], NULL, !jj_truth(&v[1]), &key));
-        TRY(jj_dict_find(r, seen.dict, &key, &found));
-        if (found != NULL) continue;
-        TRY(jj_dict_set(r, seen.dict, &key, &key));
-        list.list->items[k++] = items[i];
-    }
-    return give_iter(r, &list, k, out);
+    for (size_t i = 0; i < n && st == OK; i++) st = add_unique(r, v, &items[i], &seen, &list, &k);
+    return give_until(r, st != OK ? st : end, &before, &list, k, out);
 }
 
 static Status extreme(Run *r, const Value *v, Op op, Value *out) {

@@ -191,8 +191,11 @@ static Status percent_char(Run *r, Sink *k, const Spec *s, const Value *v) {
     if (v->type == V_STRING && v->str->chars == 1) return put_field(r, k, s, v->str, '>');
     if (!jj_index(v, &i)) return jj_raise(r, "%%c requires int or char");
     if (i < 0 || i > 0x10FFFF || (i >= 0xD800 && i < 0xE000)) return jj_raise(r, "%%c arg not in range(0x110000)");
-    text[utf8_encode((uint32_t)i, text)] = 0;
-    return put_plain_field(r, k, s, text, '>');
+    Str one = {.s = text, .len = (size_t)utf8_encode((uint32_t)i, text), .chars = 1}; /* may be NUL */
+    one.one.end = one.len;
+    one.spans = &one.one;
+    one.n_spans = 1;
+    return put_field(r, k, s, &one, '>');
 }
 
 /* (name): the value that is looked up. */
@@ -328,6 +331,9 @@ static Status put_formatted(Run *r, Sink *k, const Value *v, const Str *spec_tex
     if (v->type != V_STRING && v->type != V_INT && v->type != V_BOOL && v->type != V_FLOAT)
         return jj_raise(r, "unsupported format string passed to %s.__format__", jj_type_name(v));
     TRY(parse_spec(r, spec_text, &s));
+    char type = s.type == 0 && v->type == V_STRING ? 's' : s.type;
+    if (s.comma != 0 && type != 0 && strchr(s.comma == '_' ? "deEfFgG%boxX" : "deEfFgG%", type) == NULL)
+        return jj_raise(r, "Cannot specify '%c' with '%c'.", s.comma, type);
     if (v->type == V_STRING) {
         if (s.type != 0 && s.type != 's')
             return jj_raise(r, "Unknown format code '%c' for object of type 'str'", s.type);

@@ -99,11 +99,19 @@ typedef struct Range {
     size_t n;
 } Range;
 
+/* Why a generator has no further element: raised when one is asked for. */
+typedef struct Late {
+    JinjaFailure failure;
+    Status status;
+    JsonString error;
+} Late;
+
 /* A generator or iterator: its elements are known, each is seen once. */
 typedef struct Iter {
     Value *items;
     size_t n, at;
     const char *type_name;
+    const Late *late; /* behind the last element, or NULL */
 } Iter;
 
 typedef struct Undefined {
@@ -225,7 +233,7 @@ struct Node {
     const struct Function *function; /* the filter or test, NULL: unknown */
 };
 
-enum { SYM_BUCKETS = 256, PARSE_DEPTH = 120 };
+enum { SYM_BUCKETS = 1 << 14, PARSE_DEPTH = 120 }; /* a source holds up to a million names */
 
 struct JinjaTemplate {
     Node *root; /* N_BLOCK */
@@ -315,6 +323,8 @@ Status jj_advance(Parser *p); /* a bad token behind this one is an error */
 Status jj_node(Parser *p, NodeKind kind, int64_t line, Node **out);
 Status jj_add_node(Parser *p, Node ***list, size_t *n, Node *node);
 Status jj_sym(Parser *p, const char *s, size_t len, Sym **out);
+/* The name as the template mentions it, or NULL. */
+const Sym *jj_find_sym(const JinjaTemplate *t, const char *s, size_t len);
 Status jj_enter(Parser *p);
 
 enum { TUPLE_NO_CONDITION = 1, TUPLE_PARENTHESES = 2, TUPLE_SIMPLE = 4, TUPLE_NAMESPACE = 8 };

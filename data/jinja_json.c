@@ -41,7 +41,7 @@ static Status put_string(Run *r, Dump *d, const Str *s) {
         uint32_t cp = (uint8_t)s->s[at];
         n = 1;
         if (cp >= 0x80) n = (size_t)utf8_decode(s->s + at, s->len - at, &cp);
-        if (cp >= 0x20 && cp != '"' && cp != '\\' && (cp < 0x7F || !d->ascii || cp == 0x7F)) continue;
+        if (cp >= 0x20 && cp != '"' && cp != '\\' && (cp < 0x7F || !d->ascii)) continue;
         TRY(jj_put_str(r, &d->sink, s, from, at));
         TRY(put_escape(r, d, s, at, cp));
         from = at + n;

@@ -42,6 +42,7 @@ static Status starts_or_ends(Run *r, const Value *self, const Value *v, bool sta
             return jj_raise(r, "tuple for %s must only contain str, not %s", starts ? "startswith" : "endswith",
                             jj_type_name(&items[i]));
         size_t len = items[i].str->len;
+        TRY(jj_steps(r, len / 64 + 1));
         yes = inside && len <= b - a && memcmp(self->str->s + (starts ? a : b - len), items[i].str->s, len) == 0;
     }
     *out = jj_bool(yes);

@@ -220,6 +220,7 @@ METHOD(str_removeprefix) {
     (void)args;
     if (v[0].type != V_STRING) return jj_raise(r, "removeprefix() argument must be str, not %s", jj_type_name(&v[0]));
     Str head = *self->str;
+    TRY(jj_steps(r, v[0].str->len / 64));
     if (head.len > v[0].str->len) head.len = v[0].str->len;
     bool has = jj_find_bytes(&head, 0, v[0].str, &at);
     return jj_substr(r, self->str, has ? v[0].str->len : 0, self->str->len, out);
@@ -229,6 +230,7 @@ METHOD(str_removesuffix) {
     (void)args;
     if (v[0].type != V_STRING) return jj_raise(r, "removesuffix() argument must be str, not %s", jj_type_name(&v[0]));
     size_t n = v[0].str->len, len = self->str->len;
+    TRY(jj_steps(r, n / 64));
     bool has = n <= len && n > 0 && memcmp(self->str->s + len - n, v[0].str->s, n) == 0;
     return jj_substr(r, self->str, 0, has ? len - n : len, out);
 }

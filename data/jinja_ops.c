@@ -118,8 +118,9 @@ Status jj_equal(Run *r, const Value *a, const Value *b, int depth, bool *out) {
     if (depth > VALUE_DEPTH) return jj_limit(r, "maximum recursion depth exceeded in comparison");
     *out = false;
     if (a->type == V_STRING && b->type == V_STRING) {
-        *out = a->str->len == b->str->len && jj_str_compare(a->str, b->str) == 0;
-        return jj_steps(r, *out ? a->str->len / 64 : 0);
+        if (a->str->len != b->str->len) return OK;
+        *out = jj_str_compare(a->str, b->str) == 0;
+        return jj_steps(r, a->str->len / 64);
     }
     if (jj_number(a, &x) && jj_number(b, &y)) {
         *out = compare_numbers(a, b) == 0;
@@ -177,7 +178,7 @@ Status jj_compare(Run *r, Op op, const Value *a, const Value *b, int depth, bool
     if (b->type == V_UNDEFINED) return jj_fail_undefined(r, b);
     if (a->type == V_STRING && b->type == V_STRING) {
         *out = holds(op, jj_str_compare(a->str, b->str));
-        return OK;
+        return jj_steps(r, (a->str->len < b->str->len ? a->str->len : b->str->len) / 64);
     }
     if (jj_number(a, &x) && jj_number(b, &y)) {
         *out = holds(op, compare_numbers(a, b));

@@ -115,10 +115,20 @@ Status jj_add_node(Parser *p, Node ***list, size_t *n, Node *node) {
     return OK;
 }
 
-Status jj_sym(Parser *p, const char *s, size_t len, Sym **out) {
+static size_t bucket_of(const char *s, size_t len) {
     uint32_t hash = 2166136261u;
     for (size_t i = 0; i < len; i++) hash = (hash ^ (uint8_t)s[i]) * 16777619u;
-    Sym **slot = &p->t->syms[hash % SYM_BUCKETS];
+    return hash % SYM_BUCKETS;
+}
+
+const Sym *jj_find_sym(const JinjaTemplate *t, const char *s, size_t len) {
+    const Sym *sym = t->syms[bucket_of(s, len)];
+    while (sym != NULL && (sym->str.len != len || memcmp(sym->str.s, s, len) != 0)) sym = sym->next;
+    return sym;
+}
+
+Status jj_sym(Parser *p, const char *s, size_t len, Sym **out) {
+    Sym **slot = &p->t->syms[bucket_of(s, len)];
     for (; *slot != NULL; slot = &(*slot)->next) {
         *out = *slot;
         if ((*slot)->str.len == len && memcmp((*slot)->str.s, s, len) == 0) return OK;

@@ -220,10 +220,11 @@ static Status run_macro(Run *r, const Node *n, Env *env) {
 }
 
 static Status run_call_block(Run *r, const Node *n, Env *env) {
-    static const Str CALLER = {.s = "caller", .len = 6, .chars = 6};
-    Value callee, v;
-    Keyword extra = {.name = &CALLER};
+    Value callee, v, caller;
+    Keyword extra;
     Args args;
+    TRY(jj_str(r, "caller", 6, NULL, &caller)); /* kwargs may hold it as a key */
+    extra.name = caller.str;
     TRY(make_macro(r, n, env, &extra.value));
     TRY(jj_eval(r, n->a->a, env, &callee));
     TRY(jj_eval_args(r, n->a, env, NULL, &extra, &args));
@@ -238,6 +239,8 @@ static Status run_filter_block(Run *r, const Node *n, Env *env) {
     TRY(jj_run_into(r, n->kids, n->n_kids, scope, &text));
     if (r->flow != FLOW_ON) return OK;
     TRY(run_chain(r, n->b, &text, scope, &v));
+    if (v.type != V_STRING) /* Jinja2 joins what the block gives to the text around as it is */
+        return jj_raise(r, "sequence item 0: expected str instance, %s found", jj_type_name(&v));
     return jj_put_value(r, r->out, &v);
 }
 
@@ -396,6 +399,7 @@ Status jj_call_macro(Run *r, const Macro *m, const Args *args, Value *out) {
     TRY(JJ_NEW(r, n->n_more + 1, given));
     for (size_t i = 0; i < n->n_more; i++) {
         const Sym *name = n->more[i]->name;
+        TRY(jj_steps(r, args->n_keywords)); /* take looks through them */
         given[i] = i < args->n ? &args->items[i] : take(args, taken, &name->str);
         found_caller = found_caller || jj_str_is(&name->str, "caller");
     }
@@ -427,15 +431,11 @@ Status jj_call_macro(Run *r, const Macro *m, const Args *args, Value *out) {
 static Status bind_variables(Run *r, Env *env) {
     const Json *vars = r->in->variables;
     for (size_t i = 0; vars != NULL && vars->type == JSON_OBJECT && i < vars->n; i++) {
-        const Str name = {.s = vars->list.keys[i].s, .len = vars->list.keys[i].len};
-        for (int b = 0; b < SYM_BUCKETS; b++) {
-            for (const Sym *s = r->t->syms[b]; s != NULL; s = s->next) {
-                Value v;
-                if (!s->variable || jj_str_compare(&s->str, &name) != 0) continue;
-                TRY(jj_from_json(r, &vars->list.items[i], 0, &v));
-                TRY(jj_env_set(r, env, s, &v));
-            }
-        }
+        const Sym *s = jj_find_sym(r->t, vars->list.keys[i].s, vars->list.keys[i].len);
+        Value v;
+        if (s == NULL || !s->variable) continue;
+        TRY(jj_from_json(r, &vars->list.items[i], 0, &v));
+        TRY(jj_env_set(r, env, s, &v));
     }
     return OK;
 }

@@ -29,8 +29,22 @@ TYPE_TEST(is_iterable, jj_is_iterable(&v[0]))
 TYPE_TEST(is_sequence, jj_is_iterable(&v[0]) && v[0].type != V_VIEW && v[0].type != V_ITER && v[0].type != V_LOOP)
 TYPE_TEST(is_callable, v[0].type == V_UNDEFINED || v[0].type >= V_LOOP)
 TYPE_TEST(is_escaped, v[0].type == V_STRING && v[0].str->markup)
-TYPE_TEST(is_filter, v[0].type == V_STRING && jj_find_filter(v[0].str->s, v[0].str->len) != NULL)
-TYPE_TEST(is_test, v[0].type == V_STRING && jj_find_test(v[0].str->s, v[0].str->len) != NULL)
+
+/* A name in a dict of Python's: what has no hash cannot be one. */
+TEST(is_filter) {
+    uint64_t hash;
+    UNUSED;
+    TRY(jj_hash(r, &v[0], 0, &hash));
+    *out = jj_bool(v[0].type == V_STRING && jj_find_filter(v[0].str->s, v[0].str->len) != NULL);
+    return OK;
+}
+TEST(is_test) {
+    uint64_t hash;
+    UNUSED;
+    TRY(jj_hash(r, &v[0], 0, &hash));
+    *out = jj_bool(v[0].type == V_STRING && jj_find_test(v[0].str->s, v[0].str->len) != NULL);
+    return OK;
+}
 
 static Status by_method(Run *r, const Value *v, const char *method, Value *out) {
     Value self = {.type = V_STRING};
@@ -185,6 +199,7 @@ TEST(global_dict) {
     (void)v;
     TRY(jj_dict(r, args->n_keywords, out));
     if (args->n > 1) return jj_raise(r, "dict expected at most 1 argument, got %zu", args->n);
+    if (args->n == 1 && args->items[0].type == V_UNDEFINED) return jj_fail_undefined(r, &args->items[0]);
     if (args->n == 1 && args->items[0].type == V_DICT) {
         const Dict *d = args->items[0].dict;
         for (size_t i = 0; i < d->n; i++) TRY(jj_dict_set(r, out->dict, &d->keys[i], &d->values[i]));

@@ -211,6 +211,7 @@ Status jj_strip(Run *r, const Str *s, const Value *chars, int sides, Value *out)
         if (!strips(last_char(s->s, end, &n), chars)) break;
         end -= n;
     }
+    TRY(jj_steps(r, (begin + s->len - end) / 8));
     return jj_substr(r, s, begin, end, out);
 }
 

@@ -1291,6 +1291,27 @@ a b {%- set x = 1 -%}   c
 {{ range(3)|map('string')|join('-') }}{{ range(2, 5)|last }}
 {{ ("a" "b") }}{{ 'x' 'y'|upper }}
 {{ s | default('x') | upper | replace('L', '_') | length }}
+{% macro m(a) %}{{ kwargs }}{% for k in kwargs %}{{ k }}{{ k|upper }}{% endfor %}{% endmacro %}{% call m(1) %}x{% endcall %}{{ m(1, z=2) }}
+{{ '\x7f\x1f~é'|tojson(ensure_ascii=true) }}{{ '\x7f'|tojson }}
+{{ -0.0|round(1, 'floor') }} {{ -0.5|round(0, 'ceil') }}
+{{ '%c|%c' % (0, 65) }}{{ '{:c}'.format(0)|length }}
+{{ '{:,}'.format(s) }}
+{{ '{:_}'.format('x') }}
+{{ '{:,x}'.format(5) }}
+{{ '{:_x} {:,d} {:,} {:_b}'.format(65536, 1234567, 1234.5, 255) }}
+{{ dict(nothing_here) }}
+{{ [] is filter }}
+{{ {} is test }}
+{% filter length %}abc{% endfilter %}
+{{ [1, nothing_here]|map(attribute='a.b')|length }}
+{% set unused = [1]|map(attribute='a.b') %}{{ ['x', 5]|map('first')|first }}
+{{ ['x', 5]|map('first')|list }}
+{{ ['a', 5]|map('first')|map('upper')|first }}{{ [1, 'x']|select('odd')|first }}
+{{ [{'a': {'b': 1}}, 5]|selectattr('a.b')|first }}{% set unused = [1]|rejectattr('a.b') %}
+{{ [1, 'x']|select('odd')|list }}
+{% set unused = [[1]]|unique %}{{ [1, [2]]|unique|first }}
+{{ [1, [2]]|unique|list }}
+{% set unused = 5|map('upper') %}{{ 5|select|list }}
 """
 
 
