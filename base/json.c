@@ -110,25 +110,6 @@ static int on_boolean(void *ctx, int value) {
     return add_value(p, &(Json){.type = JSON_BOOL, .offset = offset_now(p), .boolean = value != 0});
 }
 
-static int on_number(void *ctx, const char *s, size_t len) {
-    Parse *p = ctx;
-    char text[NUMBER_BYTES], *end;
-    Json v = {.type = JSON_REAL, .offset = offset_now(p)};
-    if (len >= sizeof text) return fail_at(p, next_token(p), "a number of more than 500 digits") == OK;
-    memcpy(text, s, len);
-    text[len] = 0;
-    errno = 0;
-    long long whole = strtoll(text, &end, 10);
-    if (*end == 0 && errno == 0) {
-        v.type = JSON_INT;
-        v.integer = whole;
-        return add_value(p, &v);
-    }
-    v.real = strtod(text, &end);
-    if (*end != 0 || !isfinite(v.real)) return fail_at(p, next_token(p), "a number that is too large") == OK;
-    return add_value(p, &v);
-}
-
 static int take_string(Parse *p, const unsigned char *s, size_t len, JsonString *out) {
     if (p->chunk_room <=
         len) { /* decoded, a string is shorter than its source: a chunk never needs more than the text */
@@ -144,6 +125,29 @@ static int take_string(Parse *p, const unsigned char *s, size_t len, JsonString 
     p->chunk += len + 1;
     p->chunk_room -= len + 1;
     return 1;
+}
+
+static int on_number(void *ctx, const char *s, size_t len) {
+    Parse *p = ctx;
+    char text[NUMBER_BYTES], *end;
+    Json v = {.type = JSON_REAL, .offset = offset_now(p)};
+    if (len >= sizeof text) return fail_at(p, next_token(p), "a number of more than 500 digits") == OK;
+    memcpy(text, s, len);
+    text[len] = 0;
+    errno = 0;
+    long long whole = strtoll(text, &end, 10);
+    if (*end == 0 && errno == 0) {
+        v.type = JSON_INT;
+        v.integer = whole;
+        return add_value(p, &v);
+    }
+    bool is_whole = *end == 0;
+    v.real = strtod(text, &end);
+    if (*end != 0 || !isfinite(v.real)) return fail_at(p, next_token(p), "a number that is too large") == OK;
+    JsonString digits = {NULL, 0};
+    if (is_whole && !take_string(p, (const unsigned char *)s, len, &digits)) return 0;
+    v.digits = digits.s;
+    return add_value(p, &v);
 }
 
 static int on_string(void *ctx, const unsigned char *s, size_t len) {

@@ -3,7 +3,7 @@
  * Refused, each with line and column: duplicate keys in one object, nesting deeper than JSON_DEPTH_MAX, invalid UTF-8, a
  * byte order mark, unpaired surrogate escapes, anything after the value. Strings may hold NUL (use len). A number without
  * fraction or exponent that fits int64 is JSON_INT, all else JSON_REAL (finite; overflow to infinity and more than 511
- * digits are refused). */
+ * digits are refused), which keeps its digits where it is whole. */
 #ifndef LORAC_BASE_JSON_H
 #define LORAC_BASE_JSON_H
 
@@ -26,7 +26,10 @@ struct Json {
     union {
         bool boolean;
         int64_t integer;
-        double real;
+        struct {
+            double real;
+            const char *digits; /* of a whole number beyond int64, as written; else NULL */
+        };
         JsonString string;
         struct {
             Json *items;      /* array: n values; object: n values in source order; NULL when n is 0 */

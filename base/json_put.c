@@ -60,7 +60,7 @@ Status json_put_value(Buf *b, const Json *v, Err *e) {
     case JSON_INT:
         return buf_printf(b, e, "%lld", (long long)v->integer);
     case JSON_REAL:
-        return json_put_real(b, v->real, e);
+        return v->digits != NULL ? buf_puts(b, v->digits, e) : json_put_real(b, v->real, e);
     case JSON_STRING:
         return json_put_string(b, v->string.s, v->string.len, e);
     case JSON_ARRAY:

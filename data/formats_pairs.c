@@ -29,6 +29,7 @@ static bool same_json(const Json *a, const Json *b) {
     case JSON_INT:
         return a->integer == b->integer;
     case JSON_REAL:
+        if (a->digits != NULL && b->digits != NULL) return strcmp(a->digits, b->digits) == 0;
         return memcmp(&a->real, &b->real, sizeof a->real) == 0;
     case JSON_STRING:
         return a->string.len == b->string.len && memcmp(a->string.s, b->string.s, a->string.len) == 0;

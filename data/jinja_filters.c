@@ -249,7 +249,7 @@ FILTER(do_default) {
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 static Status float_to_int(Run *r, double f, Value *out) {
-    if (!(fabs(f) < 9.2e18)) return jj_limit(r, "an integer of the template leaves 64 bits");
+    if (!(fabs(f) < 9.2e18)) return jj_leaves_64_bits(r);
     *out = jj_int((int64_t)f);
     return OK;
 }
@@ -267,14 +267,14 @@ FILTER(do_int) {
         if (isinf(v[0].f)) return jj_raise(r, "cannot convert float infinity to integer");
         return isnan(v[0].f) ? OK : float_to_int(r, v[0].f, out);
     }
-    if (jj_index(&v[0], &i)) {
-        *out = jj_int(i);
+    if (jj_index(&v[0], &i) || v[0].type == V_DIGITS) {
+        *out = v[0].type == V_DIGITS ? v[0] : jj_int(i);
         return OK;
     }
     if (v[0].type != V_STRING) return OK;
     TRY(jj_steps(r, v[0].str->len / 8));
     TRY(jj_parse_int(v[0].str, (int)(base < 0 || base > 99 ? 99 : base), &ok, &over, &i));
-    if (over) return jj_limit(r, "an integer of the template leaves 64 bits");
+    if (over) return jj_leaves_64_bits(r);
     if (ok)
         *out = jj_int(i);
     else if (jj_parse_float(v[0].str, &f) && isfinite(f))
@@ -287,6 +287,7 @@ FILTER(do_float) {
     UNUSED;
     *out = v[1].type != V_MISSING ? v[1] : jj_float(0);
     if (v[0].type == V_UNDEFINED) return jj_fail_undefined(r, &v[0]);
+    if (v[0].type == V_DIGITS) *out = jj_float(strtod(v[0].digits, NULL));
     if (v[0].type == V_STRING) TRY(jj_steps(r, v[0].str->len / 8));
     if (v[0].type == V_STRING ? jj_parse_float(v[0].str, &f) : jj_number(&v[0], &f)) *out = jj_float(f);
     return OK;
@@ -299,6 +300,7 @@ FILTER(do_abs) {
         *out = jj_float(fabs(v[0].f));
         return OK;
     }
+    if (v[0].type == V_DIGITS) return jj_leaves_64_bits(r);
     if (!jj_index(&v[0], &i)) return jj_raise(r, "bad operand type for abs(): '%s'", jj_type_name(&v[0]));
     *out = jj_int(i);
     return i < 0 ? jj_unary(r, '-', out, out) : OK;
@@ -334,6 +336,7 @@ FILTER(do_round) {
         return jj_raise(r, "method must be common, ceil or floor");
     if (v[1].type != V_MISSING && !jj_index(&v[1], &digits))
         return jj_raise(r, "'%s' object cannot be interpreted as an integer", jj_type_name(&v[1]));
+    if (v[0].type == V_DIGITS) return jj_leaves_64_bits(r);
     if (common && jj_index(&v[0], &i)) return round_int(r, i, digits, out);
     if (!jj_number(&v[0], &f)) {
         if (common) return jj_raise(r, "type %s doesn't define __round__ method", jj_type_name(&v[0]));

@@ -169,10 +169,11 @@ static Status percent_number(Run *r, Sink *k, Spec *s, const Value *v) {
         s->fill[0] = '0';
     }
     if (whole && v->type == V_FLOAT && strchr("diu", s->type) != NULL) {
-        if (!(fabs(v->f) < 9e18)) return jj_limit(r, "an integer of the template leaves 64 bits");
+        if (!(fabs(v->f) < 9e18)) return jj_leaves_64_bits(r);
         return put_int_field(r, k, s, (int64_t)v->f);
     }
     if (v->type == V_UNDEFINED) return jj_fail_undefined(r, v);
+    if (v->type == V_DIGITS) return jj_leaves_64_bits(r);
     if (whole) {
         if (!jj_index(v, &i))
             return jj_raise(r,
@@ -328,6 +329,7 @@ static Status put_formatted(Run *r, Sink *k, const Value *v, const Str *spec_tex
     Spec s;
     int64_t i;
     if (spec_text->len == 0) return jj_put_value(r, k, v);
+    if (v->type == V_DIGITS) return jj_leaves_64_bits(r);
     if (v->type != V_STRING && v->type != V_INT && v->type != V_BOOL && v->type != V_FLOAT)
         return jj_raise(r, "unsupported format string passed to %s.__format__", jj_type_name(v));
     TRY(parse_spec(r, spec_text, &s));

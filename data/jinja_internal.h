@@ -38,6 +38,7 @@ typedef enum Type {
     V_BOOL,
     V_INT,
     V_FLOAT,
+    V_DIGITS, /* a whole number beyond 64 bits, of the variables: it can be written and compared for equality, no more */
     V_STRING,
     V_LIST,
     V_TUPLE,
@@ -61,6 +62,7 @@ struct Value {
         bool b;
         int64_t i;
         double f;
+        const char *digits;
         const Str *str;
         struct List *list; /* V_LIST, V_TUPLE */
         struct Dict *dict; /* V_DICT, V_NAMESPACE */
@@ -422,6 +424,8 @@ Status jj_from_json(Run *r, const Json *j, int depth, Value *out);
 Value jj_bool(bool b);
 Value jj_int(int64_t i);
 Value jj_float(double f);
+/* The error of a whole number that the engine cannot count with. */
+Status jj_leaves_64_bits(Run *r);
 Value jj_none(void);
 
 /* ---- jinja_repr.c */

@@ -96,6 +96,10 @@ static Status put_key(Run *r, Dump *d, const Value *key) {
         float_text(key->f, text + 1);
         strcat(text, "\"");
         return jj_puts(r, &d->sink, text);
+    case V_DIGITS:
+        TRY(jj_puts(r, &d->sink, "\""));
+        TRY(jj_puts(r, &d->sink, key->digits));
+        return jj_puts(r, &d->sink, "\"");
     default:
         return jj_raise(r, "keys must be str, int, float, bool or None, not %s", jj_type_name(key));
     }
@@ -155,6 +159,8 @@ static Status put(Run *r, Dump *d, const Value *v, int depth) {
     case V_FLOAT:
         float_text(v->f, text);
         return jj_puts(r, &d->sink, text);
+    case V_DIGITS:
+        return jj_puts(r, &d->sink, v->digits);
     case V_STRING:
         return put_string(r, d, v->str);
     case V_LIST:

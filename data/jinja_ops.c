@@ -51,6 +51,8 @@ bool jj_number(const Value *v, double *out) {
     return true;
 }
 
+Status jj_leaves_64_bits(Run *r) { return jj_limit(r, "an integer of the template leaves 64 bits"); }
+
 /* ---- equality, order --------------------------------------------------------------------------------------------- */
 
 /* Sign of a - b without loss: a whole number beside a float. 2: not comparable (NaN). */
@@ -112,6 +114,13 @@ static bool same_object(const Value *a, const Value *b) { /* for types that comp
     return a->type == b->type && a->list == b->list;
 }
 
+/* Whether a float beyond 64 bits, which is whole, has these digits. */
+static bool float_has_digits(double f, const char *digits) {
+    char text[400];
+    snprintf(text, sizeof text, "%.0f", f);
+    return strcmp(text, digits) == 0;
+}
+
 Status jj_equal(Run *r, const Value *a, const Value *b, int depth, bool *out) {
     double x, y;
     TRY(jj_steps(r, 1));
@@ -126,11 +135,16 @@ Status jj_equal(Run *r, const Value *a, const Value *b, int depth, bool *out) {
         *out = compare_numbers(a, b) == 0;
         return OK;
     }
+    if (a->type == V_FLOAT && b->type == V_DIGITS) *out = float_has_digits(a->f, b->digits);
+    if (a->type == V_DIGITS && b->type == V_FLOAT) *out = float_has_digits(b->f, a->digits);
     if (a->type != b->type) return OK;
     switch ((int)a->type) {
     case V_UNDEFINED:
     case V_NONE:
         *out = true;
+        return OK;
+    case V_DIGITS:
+        *out = strcmp(a->digits, b->digits) == 0;
         return OK;
     case V_LIST:
     case V_TUPLE:
@@ -156,6 +170,7 @@ Status jj_equal(Run *r, const Value *a, const Value *b, int depth, bool *out) {
 }
 
 static Status no_order(Run *r, Op op, const Value *a, const Value *b) {
+    if (a->type == V_DIGITS || b->type == V_DIGITS) return jj_leaves_64_bits(r);
     static const char *const SIGNS[] = {[OP_LT] = "<", [OP_LE] = "<=", [OP_GT] = ">", [OP_GE] = ">="};
     return jj_raise(r, "'%s' not supported between instances of '%s' and '%s'", SIGNS[op], jj_type_name(a),
                     jj_type_name(b));
@@ -266,8 +281,6 @@ Status jj_contains(Run *r, const Value *container, const Value *v, bool *out) {
 static const char *const SYMBOLS[] = {[OP_ADD] = "+",       [OP_SUB] = "-", [OP_MUL] = "*",          [OP_DIV] = "/",
                                       [OP_FLOORDIV] = "//", [OP_MOD] = "%", [OP_POW] = "** or pow()"};
 
-static Status overflow(Run *r) { return jj_limit(r, "an integer of the template leaves 64 bits"); }
-
 static Status power(Run *r, int64_t a, int64_t b, Value *out) {
     if (b < 0) {
         if (a == 0) return jj_raise(r, "0.0 cannot be raised to a negative power");
@@ -276,8 +289,8 @@ static Status power(Run *r, int64_t a, int64_t b, Value *out) {
     }
     int64_t result = 1;
     for (; b > 0; b >>= 1) {
-        if ((b & 1) && __builtin_mul_overflow(result, a, &result)) return overflow(r);
-        if (b > 1 && __builtin_mul_overflow(a, a, &a)) return overflow(r);
+        if ((b & 1) && __builtin_mul_overflow(result, a, &result)) return jj_leaves_64_bits(r);
+        if (b > 1 && __builtin_mul_overflow(a, a, &a)) return jj_leaves_64_bits(r);
     }
     *out = jj_int(result);
     return OK;
@@ -314,7 +327,7 @@ static Status int_op(Run *r, Op op, int64_t a, int64_t b, Value *out) {
     default:
         return power(r, a, b, out);
     }
-    if (bad) return overflow(r);
+    if (bad) return jj_leaves_64_bits(r);
     *out = jj_int(v);
     return OK;
 }
@@ -424,6 +437,7 @@ Status jj_binary(Run *r, Op op, const Value *a, const Value *b, Value *out) {
         if (ix) return repeat(r, b, x, out);
         return jj_raise(r, "can't multiply sequence by non-int of type '%s'", jj_type_name(a));
     }
+    if (a->type == V_DIGITS || b->type == V_DIGITS) return jj_leaves_64_bits(r);
     return jj_raise(r, "unsupported operand type(s) for %s: '%s' and '%s'", SYMBOLS[op], jj_type_name(a),
                     jj_type_name(b));
 }
@@ -431,11 +445,12 @@ Status jj_binary(Run *r, Op op, const Value *a, const Value *b, Value *out) {
 Status jj_unary(Run *r, int op, const Value *a, Value *out) {
     int64_t i;
     if (jj_index(a, &i)) {
-        if (op == '-' && i == INT64_MIN) return overflow(r);
+        if (op == '-' && i == INT64_MIN) return jj_leaves_64_bits(r);
         *out = jj_int(op == '-' ? -i : i);
         return OK;
     }
     if (a->type == V_UNDEFINED) return jj_fail_undefined(r, a);
+    if (a->type == V_DIGITS) return jj_leaves_64_bits(r);
     if (a->type != V_FLOAT) return jj_raise(r, "bad operand type for unary %c: '%s'", op, jj_type_name(a));
     *out = jj_float(op == '-' ? -a->f : a->f);
     return OK;

@@ -8,23 +8,15 @@
 #include <stdlib.h>
 
 const char *jj_type_name(const Value *v) {
-    static const char *const NAMES[] = {[V_MISSING] = "object",
-                                        [V_UNDEFINED] = "Undefined",
-                                        [V_NONE] = "NoneType",
-                                        [V_BOOL] = "bool",
-                                        [V_INT] = "int",
-                                        [V_FLOAT] = "float",
-                                        [V_LIST] = "list",
-                                        [V_TUPLE] = "tuple",
-                                        [V_DICT] = "dict",
-                                        [V_RANGE] = "range",
-                                        [V_NAMESPACE] = "TemplateNamespace",
-                                        [V_LOOP] = "LoopContext",
-                                        [V_MACRO] = "Macro",
-                                        [V_FUNCTION] = "function",
-                                        [V_METHOD] = "builtin_function_or_method",
-                                        [V_CYCLER] = "Cycler",
-                                        [V_JOINER] = "Joiner"};
+    static const char *const NAMES[] = {[V_MISSING] = "object",    [V_UNDEFINED] = "Undefined",
+                                        [V_NONE] = "NoneType",     [V_BOOL] = "bool",
+                                        [V_INT] = "int",           [V_FLOAT] = "float",
+                                        [V_DIGITS] = "int",        [V_LIST] = "list",
+                                        [V_TUPLE] = "tuple",       [V_DICT] = "dict",
+                                        [V_RANGE] = "range",       [V_NAMESPACE] = "TemplateNamespace",
+                                        [V_LOOP] = "LoopContext",  [V_MACRO] = "Macro",
+                                        [V_FUNCTION] = "function", [V_METHOD] = "builtin_function_or_method",
+                                        [V_CYCLER] = "Cycler",     [V_JOINER] = "Joiner"};
     static const char *const VIEWS[] = {"dict_keys", "dict_values", "dict_items"};
     if (v->type == V_STRING) return v->str->markup ? "Markup" : "str";
     if (v->type == V_VIEW) return VIEWS[v->view->kind];
@@ -183,6 +175,8 @@ Status jj_put_repr(Run *r, Sink *k, const Value *v, int depth) {
     case V_FLOAT:
         jj_float_repr(v->f, text);
         return jj_puts(r, k, text);
+    case V_DIGITS:
+        return jj_puts(r, k, v->digits);
     case V_STRING:
         return put_string_repr(r, k, v->str);
     case V_LIST:

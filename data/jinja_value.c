@@ -419,7 +419,7 @@ Status jj_from_json(Run *r, const Json *j, int depth, Value *out) {
         *out = jj_int(j->integer);
         return OK;
     case JSON_REAL:
-        *out = jj_float(j->real);
+        *out = j->digits != NULL ? (Value){.type = V_DIGITS, .digits = j->digits} : jj_float(j->real);
         return OK;
     case JSON_STRING:
         return jj_str(r, j->string.s, j->string.len, j, out);

@@ -33,7 +33,7 @@ static void valid(void **state) {
         {"-0", "0"},
         {"9223372036854775807", "9223372036854775807"},
         {"-9223372036854775808", "-9223372036854775808"},
-        {"9223372036854775808", "9.223372036854776e+18"},
+        {"9223372036854775808", "9223372036854775808"},
         {"1.0", "1.0"},
         {"1e2", "100.0"},
         {"1E+2", "100.0"},
@@ -191,6 +191,18 @@ static void limits(void **state) {
     assert_true(json_parse(a, "n", digits, 308, &j, &e) == OK && j->type == JSON_REAL && isfinite(j->real));
     ASSERT_FAILS(json_parse(a, "n", digits, 309, &j, &e), e, ERR_FORMAT, "a number that is too large");
     ASSERT_FAILS(json_parse(a, "n", digits, 700, &j, &e), e, ERR_FORMAT, "a number of more than 5");
+    /* a whole number beyond 64 bits keeps its digits, where it is written too */
+    static const char WHOLE[] =
+        "[9223372036854775808,-9223372036854775809,9223372036854775807,1e30,18446744073709551616.0]";
+    Buf b = {.arena = a};
+    ASSERT_OK(json_parse(a, "n", WHOLE, sizeof WHOLE - 1, &j, &e), e);
+    assert_string_equal(j->list.items[0].digits, "9223372036854775808");
+    assert_true(j->list.items[0].real == 9223372036854775808.0);
+    assert_int_equal(j->list.items[2].type, JSON_INT);
+    assert_null(j->list.items[3].digits);
+    assert_null(j->list.items[4].digits);
+    ASSERT_OK(json_put_value(&b, j, &e), e);
+    assert_memory_equal(b.data, WHOLE, 62);
     memset(digits, '0', 400);
     digits[1] = '.';
     ASSERT_OK(json_parse(a, "n", digits, 511, &j, &e), e);

@@ -9,7 +9,7 @@ VARIABLES = {
         "rows": [{"n": "x", "v": 2, "g": {"k": "b"}}, {"n": "Y", "v": 1, "g": {"k": "a"}}, {"n": "z", "v": 2, "g": {"k": "B"}}, {"n": "w"}],
         "tree": [{"n": "1", "c": [{"n": "1.1", "c": []}, {"n": "1.2", "c": [{"n": "1.2.1", "c": []}]}]}, {"n": "2", "c": []}],
         "fl": [0.1, 1e16, 1e-5, 123456789.125, 1.0, -0.0, 1e22, 5e-324, 0.0001, 12345678901234567.0, 100.0, 3.14159265358979],
-        "items": {"items": 1, "keys": 2, "get": 3}, "html": "<a href=\"x\">T&C's</a>", "lines": "a\nb\r\nc\rd\u2028e\n\nf", "num": "42", "fnum": " 3.7e1 ", "hex": "0x1F",
+        "items": {"items": 1, "keys": 2, "get": 3}, "html": "<a href=\"x\">T&C's</a>", "lines": "a\nb\r\nc\rd\u2028e\n\nf", "wide": 10**30, "wides": [2**64, -(2**63) - 1, 10**30, 10**22], "num": "42", "fnum": " 3.7e1 ", "hex": "0x1F",
         "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "<think>why</think>\n\nYo"}, {"role": "user", "content": "Bye"}],
         "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}}}}],
         "under": "some_snake case-and (paren) {x} [y] <z> o'clock ǆ ß ﬁ Σ ΑΣ ΑΣΑ İ", "dig": "०1²Ⅷ", "ctl": "\x01\x1f\x7f\u00a0\u200b\ue000\U000e0001",
@@ -1037,6 +1037,18 @@ l|round(1, 'ceil')
 varargs
 caller
 kwargs
+wide
+wides
+wides|tojson
+wide|tojson(indent=1)
+{wide: wide}|tojson
+{wide: 1}[wides[2]]
+[wide is integer, wide is float, wide is number, wide is defined, wide is string, wide is boolean]
+[wide == wides[2], wide != wides[2], wide == wides[0], wide == big, wides[3] == fl[6], 5 == wide, wide == 'x']
+[wide in wides, 5 in wides, wides|unique|list]
+'%s %r' % (wide, wide)
+'{} {!r}'.format(wide, wides[1])
+[wide|int, wide|float, wide|string|length, wide ~ 1, wide if wide]
 """
 
 STATEMENTS = r"""
