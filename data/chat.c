@@ -62,11 +62,15 @@ static Status variables_of(const Chat *c, Arena *a, const ChatRow *row, uint32_t
                            Json **messages, Err *e) {
     const Json none = {.type = JSON_NULL};
     Json value;
-    TRY(object_new(a, OWN_VARIABLES + (row->extra == NULL ? 0 : row->extra->n), out, e));
+    size_t n_named;
+    const NamedToken *named = tokenizer_named(c->tokenizer, &n_named);
+    TRY(object_new(a, OWN_VARIABLES + (uint32_t)n_named + (row->extra == NULL ? 0 : row->extra->n), out, e));
     put_token(out, "bos_token", c->tokenizer, tokenizer_bos(c->tokenizer));
     put_token(out, "eos_token", c->tokenizer, tokenizer_eos(c->tokenizer));
     put_token(out, "pad_token", c->tokenizer, tokenizer_pad(c->tokenizer));
     put_token(out, "unk_token", c->tokenizer, tokenizer_unk(c->tokenizer));
+    for (size_t i = 0; i < n_named; i++)
+        object_put(out, (JsonString){named[i].name.s, named[i].name.len}, string_value(named[i].text));
     object_put(out, text_of("tools"), row->tools != NULL ? *row->tools : none);
     object_put(out, text_of("documents"), none);
     object_put(out, text_of("add_generation_prompt"), (Json){.type = JSON_BOOL, .boolean = generation_prompt});

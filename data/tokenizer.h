@@ -84,6 +84,11 @@ typedef enum PrefixRule { PREFIX_NONE, PREFIX_EVERY_PIECE, PREFIX_FIRST_ONLY } P
  * but the first token loses every replace_from when strip_start is set. WORDS: tokens with a space between. */
 typedef enum DecodeKind { DECODE_BYTES, DECODE_PIECES, DECODE_METASPACE, DECODE_WORDS } DecodeKind;
 
+/* A token that a config gives a name: "image_token". Templates see it under this name. */
+typedef struct NamedToken {
+    TokenText name, text;
+} NamedToken;
+
 typedef struct TokenizerSpec {
     const char *name; /* the file, for messages */
     size_t n_tokens;  /* ids 0..n_tokens-1 */
@@ -118,6 +123,8 @@ typedef struct TokenizerSpec {
     TokenText chat_template;   /* len 0: none */
     TokenText tool_template;   /* the one named tool_use, for conversations with tools; len 0: none */
     TokenText other_templates; /* names of those a model without a default template has, for messages */
+    size_t n_named;
+    const NamedToken *named; /* a later one of the same name counts */
 } TokenizerSpec;
 
 /* Fills the stages of a GGUF "gpt2" tokenizer from tokenizer.ggml.pre (NULL: the key is missing): pieces, normalizer,
@@ -215,5 +222,7 @@ int32_t tokenizer_find(const Tokenizer *t, const char *text, size_t len);
 TokenText tokenizer_chat_template(const Tokenizer *t);
 TokenText tokenizer_tool_template(const Tokenizer *t);
 TokenText tokenizer_other_templates(const Tokenizer *t);
+/* What the config names; of two of the same name the later counts. */
+const NamedToken *tokenizer_named(const Tokenizer *t, size_t *n);
 
 #endif

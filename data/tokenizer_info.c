@@ -39,5 +39,9 @@ int32_t tokenizer_find(const Tokenizer *t, const char *text, size_t len) {
 TokenText tokenizer_chat_template(const Tokenizer *t) { return t->chat_template; }
 
 TokenText tokenizer_tool_template(const Tokenizer *t) { return t->tool_template; }
+const NamedToken *tokenizer_named(const Tokenizer *t, size_t *n) {
+    *n = t->n_named;
+    return t->named;
+}
 
 TokenText tokenizer_other_templates(const Tokenizer *t) { return t->other_templates; }

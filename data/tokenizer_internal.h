@@ -61,6 +61,8 @@ struct Tokenizer {
     int32_t *ends;
     size_t n_ends;
     TokenText chat_template, tool_template, other_templates;
+    NamedToken *named;
+    size_t n_named;
 };
 
 /* The normalizer on one piece of text; *out is text itself where nothing changes, else it lies in one of the buffers.

@@ -39,6 +39,38 @@ static Status read_template(const JsonReader *r, const Json *v, TokenizerSpec *s
     return OK;
 }
 
+/* The text of "text" or {"content": "text"}, else NULL. */
+static const Json *token_text(const Json *v) {
+    if (v->type == JSON_OBJECT) v = json_get(v, "content");
+    return v != NULL && v->type == JSON_STRING ? v : NULL;
+}
+
+static void add_named(NamedToken *list, size_t *n, const Json *object, bool any) {
+    static const char END[] = "_token";
+    for (uint32_t i = 0; object != NULL && object->type == JSON_OBJECT && i < object->n; i++) {
+        JsonString key = object->list.keys[i];
+        const Json *text = token_text(&object->list.items[i]);
+        size_t end = sizeof END - 1;
+        bool is_token = key.len > end && memcmp(key.s + key.len - end, END, end) == 0;
+        if (text == NULL || !(any || is_token)) continue;
+        list[(*n)++] = (NamedToken){{key.s, key.len}, {text->string.s, text->string.len}};
+    }
+}
+
+/* As transformers does: members whose name ends in _token, and what two lists of the model's own tokens name. */
+static Status read_named(const JsonReader *r, const Json *root) {
+    static const char *const LISTS[] = {"extra_special_tokens", "model_specific_special_tokens"};
+    TokenizerSpec *s = r->spec;
+    NamedToken *list = NULL;
+    size_t most = root->n;
+    for (int i = 0; i < 2; i++) most += json_get(root, LISTS[i]) != NULL ? json_get(root, LISTS[i])->n : 0;
+    TRY(ARENA_NEW(r->arena, most, list, r->e));
+    add_named(list, &s->n_named, root, false);
+    for (int i = 0; i < 2; i++) add_named(list, &s->n_named, json_get(root, LISTS[i]), true);
+    s->named = list;
+    return OK;
+}
+
 Status read_tokenizer_config(JsonReader *r, const char *path) {
     TokenizerSpec *s = r->spec;
     Json *root = NULL;
@@ -52,6 +84,7 @@ Status read_tokenizer_config(JsonReader *r, const char *path) {
     TRY(named_token(r, root, "pad_token", &s->pad));
     TRY(read_string(r, root, "tokenizer_config", "tokenizer_class", &class_name));
     TRY(read_template(r, json_get(root, "chat_template"), s));
+    TRY(read_named(r, root));
     for (size_t i = 0; i < sizeof REBUILT / sizeof REBUILT[0]; i++) {
         if (!text_is(class_name, REBUILT[i])) continue;
         TRY(read_bool(r, root, "tokenizer_config", "add_bos_token", true, &s->add_bos));

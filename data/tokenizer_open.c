@@ -151,6 +151,11 @@ static Status copy_stages(Opening *o) {
     TRY(copy_text(o->arena, s->chat_template, &t->chat_template, o->e));
     TRY(copy_text(o->arena, s->tool_template, &t->tool_template, o->e));
     TRY(copy_text(o->arena, s->other_templates, &t->other_templates, o->e));
+    TRY(ARENA_NEW(o->arena, s->n_named, t->named, o->e));
+    for (; t->n_named < s->n_named; t->n_named++) {
+        TRY(copy_text(o->arena, s->named[t->n_named].name, &t->named[t->n_named].name, o->e));
+        TRY(copy_text(o->arena, s->named[t->n_named].text, &t->named[t->n_named].text, o->e));
+    }
     t->prefix_rule = s->prefix_rule;
     t->decode = s->decode;
     t->strip_start = s->strip_start;

@@ -266,6 +266,12 @@ static void named_templates(void **state) {
         "{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"two\"},{\"name\":"
         "\"rag\",\"template\":\"three\"}]}");
     of_folder(folder, "no default chat template, only others by name: tool_use, rag", "tool_use, rag");
+    /* tokens that the config names, as text or as an object, and those of its lists */
+    put(folder, "tokenizer_config.json",
+        "{\"add_bos_token\":true,\"image_token\":{\"content\":\"<i>\"},\"mask_token\":null,\"sep_token\":\"<s>\",\"token\":\"<t>\","
+        "\"boi_token\":\"<a>\",\"extra_special_tokens\":{\"boi_token\":\"<b>\",\"ear\":\"<e>\"},\"chat_template\":"
+        "\"{{ image_token }}{{ mask_token }}{{ sep_token }}{{ token }}{{ boi_token }}{{ ear }}{{ add_bos_token }}!\"}");
+    of_folder(folder, "<i><s><b><e>!", "<i><s><b><e>!");
     put(folder, "chat_template.jinja", "four");
     of_folder(folder, "four", "four");
     ASSERT_OK(tokenizer_files_hash(arena, folder, &before, &e), e);
