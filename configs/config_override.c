@@ -1,7 +1,7 @@
 /* config_override.c: "key=value", "list.0=value" and "datasets.0.path=value" from the command line.
  *
  * A value for a key that wants text is taken as it is, so that no path needs YAML's quotes; only a value that begins with
- * [ for a list (or datasets) is read as a YAML list. An empty value puts the default back. An index one beyond the end of
+ * [ for a list (or datasets, or roles_to_train) is read as a YAML list. An empty value puts the default back. An index one beyond the end of
  * a list adds an item. */
 #include "configs/config_internal.h"
 
@@ -21,19 +21,20 @@ static Status scalar_of(Config *c, const char *text, Yaml *out, Err *e) {
     return OK;
 }
 
+/* lists: a text that begins with [ is one. */
+static Status value_of(Config *c, const char *key, const char *text, bool lists, Yaml *out, Err *e) {
+    char *name;
+    if (!lists || *text != '[') return scalar_of(c, text, out, e);
+    TRY(arena_printf(c->arena, &name, e, "command line: %s", key));
+    return yaml_parse_value(c->arena, name, text, out, e);
+}
+
 /* A whole key. */
 static Status set_key(Config *c, KeyId id, const char *text, Err *e) {
     Yaml v;
     bool given;
     KeyType type = CONFIG_KEYS[id].type;
-    bool listed = (type == KEY_LIST || type == KEY_DATASETS) && *text == '[';
-    if (listed) {
-        char *name;
-        TRY(arena_printf(c->arena, &name, e, "command line: %s", CONFIG_KEYS[id].name));
-        TRY(yaml_parse_value(c->arena, name, text, &v, e));
-    } else {
-        TRY(scalar_of(c, text, &v, e));
-    }
+    TRY(value_of(c, CONFIG_KEYS[id].name, text, type == KEY_LIST || type == KEY_DATASETS, &v, e));
     return config_read_value(c, id, &v, HERE, &given, e);
 }
 
@@ -56,8 +57,9 @@ static Status set_item(Config *c, KeyId id, int64_t index, const char *text, Err
 /* datasets.INDEX.field=value */
 static Status set_field(Config *c, KeyId id, int64_t index, const char *field, const char *text, Err *e) {
     Value *v = &c->values[id];
-    Yaml scalar;
-    TRY(scalar_of(c, text, &scalar, e));
+    Yaml value;
+    bool lists = strcmp(field, DATASET_FIELDS[DATASET_roles_to_train].name) == 0;
+    TRY(value_of(c, field, text, lists, &value, e));
     if (index == v->n) {
         DatasetEntry *grown;
         TRY(arena_alloc(c->arena, (size_t)v->n + 1, sizeof *grown, &grown, e));
@@ -66,7 +68,7 @@ static Status set_field(Config *c, KeyId id, int64_t index, const char *field, c
         v->datasets = grown;
         v->n++;
     }
-    TRY(config_read_field(c, CONFIG_KEYS[id].name, index, field, &scalar, HERE, &v->datasets[index], e));
+    TRY(config_read_field(c, CONFIG_KEYS[id].name, index, field, &value, HERE, &v->datasets[index], e));
     v->place = HERE;
     return OK;
 }

@@ -270,6 +270,8 @@ static void overrides_win_and_name_the_command_line(void **state) {
                     "num_train_epochs=3",
                     "base_model=x: y [z]",
                     "datasets.0.type=",
+                    "datasets.0.roles_to_train=[user, tool]",
+                    "datasets.1.roles_to_train=user, tool",
                     "lora_r=5",
                     NULL};
     assert_int_equal(load(file, good, &c), OK);
@@ -280,6 +282,8 @@ static void overrides_win_and_name_the_command_line(void **state) {
     assert_null(config_dataset(c, "datasets", 0, "type"));
     assert_string_equal(config_dataset(c, "datasets", 1, "path"), "1");
     assert_string_equal(config_dataset(c, "datasets", 1, "type"), "tokens");
+    assert_string_equal(config_dataset(c, "datasets", 0, "roles_to_train"), "user tool");
+    assert_string_equal(config_dataset(c, "datasets", 1, "roles_to_train"), "user, tool");
     assert_string_equal(config_string(c, "output_dir"), "12");
     assert_string_equal(config_string(c, "base_model"), "x: y [z]");
     assert_int_equal(config_int(c, "max_memory"), 2000000000);
