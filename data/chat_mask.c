@@ -77,12 +77,14 @@ static const char *end_names(const Masker *k, char *text, size_t size) {
     return used > 0 ? text : "none";
 }
 
-/* Whether there is more than blanks. */
+/* Whether there is more than blanks; the type of a content part says nothing. */
 static bool has_text(const Json *v) {
     for (size_t i = 0; v->type == JSON_STRING && i < v->string.len; i++)
         if (!isspace((unsigned char)v->string.s[i])) return true;
-    for (uint32_t i = 0; (v->type == JSON_ARRAY || v->type == JSON_OBJECT) && i < v->n; i++)
-        if (has_text(&v->list.items[i])) return true;
+    for (uint32_t i = 0; (v->type == JSON_ARRAY || v->type == JSON_OBJECT) && i < v->n; i++) {
+        bool named = v->type == JSON_OBJECT && strcmp(v->list.keys[i].s, "type") == 0;
+        if (!named && has_text(&v->list.items[i])) return true;
+    }
     return false;
 }
 

@@ -357,22 +357,38 @@ static Status content_begin(Turns *t, const Place *p, size_t *at, Err *e) {
 
 /* ---- where a turn stands ------------------------------------------------------------------------------------------------ */
 
-/* An end token behind which an empty message comes may be that one's: it is this turn's where a conversation that ends with
- * the turn has it, too. */
+/* Where the first text of a message begins, or (last) where its last one ends; SIZE_MAX: it has none. */
+static size_t text_edge(const Rendering *r, uint32_t message, bool last) {
+    size_t edge = SIZE_MAX;
+    for (size_t s = 0; s < r->spans.n_spans && (last || edge == SIZE_MAX); s++) {
+        const ChatLeaf *leaf = chat_leaf(r, span_at(r, s)->source);
+        if (leaf != NULL && leaf->message == (int32_t)message) edge = last ? span_at(r, s)->end : span_at(r, s)->begin;
+    }
+    return edge;
+}
+
+/* An end token behind which an empty message comes may be that one's: it is this turn's where it stands before what that message
+ * says, once it says something; where the template leaves that out, too, where a conversation that ends with the turn has it. */
 static Status check_end(const Turns *t, uint32_t i, size_t own_end, TextRange *end, Err *e) {
+    ChatRow row;
+    Json messages;
     Rendering p;
     bool ran;
-    size_t from = SIZE_MAX;
+    size_t from = SIZE_MAX, to = SIZE_MAX;
     TextRange other;
     if (end->end == 0 || i + 1 == t->row->messages->n || t->turns[i + 1].seen) return OK;
-    TRY(try_run(t, t->row, i + 1, false, &p, &ran, e));
-    for (size_t s = 0; ran && s < p.spans.n_spans; s++) {
-        const ChatLeaf *leaf = chat_leaf(&p, span_at(&p, s)->source);
-        if (leaf != NULL && leaf->message == (int32_t)i) from = span_at(&p, s)->end;
+    TRY(probe_row(t, i + 1, false, &row, &messages, e));
+    TRY(try_run(t, &row, messages.n, row.generation_prompt, &p, &ran, e));
+    if (ran) to = text_edge(&p, i + 1, false);
+    if (to != SIZE_MAX && to >= own_end && memcmp(p.text.data, t->r->text.data, own_end) == 0) {
+        from = own_end;
+    } else {
+        TRY(try_run(t, t->row, i + 1, false, &p, &ran, e));
+        from = ran ? text_edge(&p, i, true) : SIZE_MAX;
+        to = p.text.len;
     }
     if (from == SIZE_MAX) return OK;
-    if (!find_end(t, &p, from, p.text.len, &other) || other.begin - from != end->begin - own_end)
-        *end = (TextRange){0, 0};
+    if (!find_end(t, &p, from, to, &other) || other.begin - from != end->begin - own_end) *end = (TextRange){0, 0};
     return OK;
 }
 

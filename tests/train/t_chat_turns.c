@@ -143,6 +143,17 @@ static void end_tokens(void **state) {
                            "messages[1]: the chat template writes no end token"));
     assert_non_null(strstr(shown(OPEN, "[" SAID("user", "u") "," SAID("assistant", "a") "," SAID("user", "v") "]"),
                            "messages[1]: the chat template writes no end token"));
+    /* but one that is written between turns only is this one's */
+    static const char BETWEEN[] =
+        EACH "<{{ m.role }}>{{ m.content }}{% if not loop.last %}<end>{% endif %}{% endfor %}";
+    assert_string_equal(shown(BETWEEN, "[" SAID("user", "u") "," SAID("assistant", "a") "," SAID("user", "") "]"),
+                        "<user>u<end><assistant>[a<end>]<user>");
+    /* also where what follows is left out, as in the conversation that ends with the turn */
+    static const char ONLY[] =
+        EACH "{% if m.role != 'user' or loop.first %}<{{ m.role }}>{{ m.content }}<end>{% endif %}"
+             "{% endfor %}";
+    assert_string_equal(shown(ONLY, "[" SAID("user", "u") "," SAID("assistant", "a") "," SAID("user", "") "]"),
+                        "<user>u<end><assistant>[a<end>]");
 }
 
 static void torn(void **state) {
@@ -164,6 +175,15 @@ static void torn(void **state) {
         strstr(shown(LATER, "[" SAID("user", "u") ",{\"role\":\"assistant\",\"content\":\"a\",\"tool_calls\":[" CALL(
                                 "f", "x") "]}," SAID("tool", "r") "]"),
                "messages[1]: the chat template writes messages[2] in the middle of it"));
+    /* a part of blanks that the template strips is not left out; one that says something is */
+    static const char STRIPPED[] =
+        EACH "<{{ m.role }}>{% for p in m.content %}{{ p.text | trim }}{% endfor %}<end>{% endfor %}"
+             "{% if add_generation_prompt %}<assistant>{% endif %}";
+#define PART(role, key, text) "{\"role\":\"" role "\",\"content\":[{\"type\":\"text\",\"" key "\":\"" text "\"}]}"
+    assert_string_equal(shown(STRIPPED, "[" PART("user", "text", "u") "," PART("assistant", "text", " \\n") "]"),
+                        "<user>u<end><assistant>[<end>]");
+    assert_non_null(strstr(shown(STRIPPED, "[" PART("user", "text", "u") "," PART("assistant", "thought", "a") "]"),
+                           "messages[1]: the chat template leaves out its content"));
     static const char TWICE[] = EACH "<{{ m.role }}>{{ m.content }}<end>{% endfor %}{{ messages[1].content }}";
     assert_non_null(strstr(shown(TWICE, "[" SAID("user", "u") "," SAID("assistant", "a") "," SAID("user", "v") "]"),
                            "messages[1]: the chat template writes its content twice"));
