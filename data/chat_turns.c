@@ -215,16 +215,19 @@ static size_t common(const Turns *t, const Place *p, const char *header, size_t 
 typedef struct HeaderEnd {
     size_t at;
     bool part, whole;
-    bool sure; /* whole, and the answer's header without doubt */
+    bool sure;        /* whole, and the answer's header without doubt */
+    bool unasked;     /* comes unasked, too: it closes what is before, and the template writes no header */
+    const char *text; /* the header; NULL: none was found */
+    size_t len;
 } HeaderEnd;
 
 /* It may hold more than the text does, but only behind `least` bytes: "<think>" before what was not thought about. */
 static HeaderEnd header_end(const Turns *t, const Place *p, const char *header, size_t len, size_t least) {
     size_t n = common(t, p, header, len);
-    if (n == len) return (HeaderEnd){.at = p->begin + n, .part = true, .whole = true};
+    if (n == len) return (HeaderEnd){.at = p->begin + n, .part = true, .whole = true, .text = header, .len = len};
     if (p->begin + n > p->first) n = p->first - p->begin;
     while (n > 0 && strchr("\n>]", header[n - 1]) == NULL) n--;
-    return (HeaderEnd){.at = p->begin + n, .part = n > least};
+    return (HeaderEnd){.at = p->begin + n, .part = n > least, .text = header, .len = len};
 }
 
 static Status after_prompt(const Turns *t, const Place *p, HeaderEnd *out, Err *e) {
@@ -233,7 +236,8 @@ static Status after_prompt(const Turns *t, const Place *p, HeaderEnd *out, Err *
     TRY(prompt_after(t, p->i, true, &prompt, e));
     if (prompt.text == NULL || prompt.last != p->before) return OK;
     *out = header_end(t, p, prompt.text, prompt.len, prompt.closing);
-    out->sure = out->whole && prompt.closing < prompt.len;
+    out->unasked = prompt.closing == prompt.len;
+    out->sure = out->whole && !out->unasked;
     return OK;
 }
 
@@ -296,6 +300,13 @@ static bool is_assistant(const Turns *t, uint32_t i) {
     return role != NULL && json_is_string(role, "assistant");
 }
 
+/* Whether an answer is written right behind what closes the message before, with no header: that is all that comes before its
+ * content, and the text has the beginning of it. */
+static bool is_bare(const Place *p, const HeaderEnd *prompt, const HeaderEnd *probe) {
+    return prompt->unasked && prompt->at > p->begin && probe->text != NULL && probe->len == prompt->len &&
+           memcmp(probe->text, prompt->text, prompt->len) == 0;
+}
+
 /* For a turn that does not begin with its content as it is: with reasoning, a tool call, or nothing. */
 static Status skip_header(const Turns *t, const Place *p, size_t *at, bool *told, Err *e) {
     HeaderEnd found[3] = {{0}}, best = {0};
@@ -308,6 +319,7 @@ static Status skip_header(const Turns *t, const Place *p, size_t *at, bool *told
         bool further = found[k].whole && (!best.whole || found[k].at > best.at);
         if (further || (found[k].part && !best.part)) best = found[k];
     }
+    if (!best.part && is_bare(p, &found[0], &found[2])) best = found[0], best.part = true;
     *told = best.part;
     if (best.part) *at = best.at;
     return OK;

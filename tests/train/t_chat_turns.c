@@ -104,6 +104,15 @@ static void headers(void **state) {
              "{{ m.content }}<end>{% endfor %}";
     assert_string_equal(shown(UNASKED, "[" SAID("user", "") "," CALLS(CALL("f", "x")) "]"),
                         "<user><end><assistant>[<tool>f</tool><end>]");
+    /* an answer without header, behind what closes the result before it; a call that comes in its place is trained whole */
+    static const char BARE[] =
+        "{% set ns = namespace(tool=false) %}" EACH
+        "{% if m.role == 'user' %}<user>{{ m.content }}<assistant>{% elif m.role == 'tool' %}{% set ns.tool = true %}"
+        "<result>{{ m.content }}</result>{% elif m.tool_calls %} <tool>{{ m.tool_calls[0].function.name }}</tool><end>"
+        "{% else %}{% if ns.tool %}</results>{% endif %}{{ m.content }}<end>{% endif %}{% endfor %}"
+        "{% if ns.tool %}</results>{% endif %}";
+    assert_string_equal(shown(BARE, "[" SAID("user", "u") "," SAID("tool", "r") "," CALLS(CALL("f", "x")) "]"),
+                        "<user>u<assistant><result>r</result>[ <tool>f</tool><end>]</results>");
     /* empty messages of other roles */
     assert_string_equal(shown_as(PLAIN, "[" SAID("user", "") "," SAID("assistant", "a") "]",
                                  &(ChatTraining){.roles = "user", .eos = CHAT_EOS_TURN}),
