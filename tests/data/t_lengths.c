@@ -83,6 +83,10 @@ static void ends_of_chats(void **state) {
     const char *all = "{\"segments\": [" SEGMENT("false", "ab") "," SEGMENT("true", "</s>cdefg</s>") "]}";
     const char *none = "{\"segments\": [" SEGMENT("false", "ab") "," SEGMENT("true", "cd") "," SEGMENT(
         "false", "</s>e") "," SEGMENT("true", "fgh") "," SEGMENT("false", "</s>") "]}";
+    /* the answer's end, not that of the user's text behind it */
+    const char *more = "{\"segments\": [" SEGMENT("false", "ab") "," SEGMENT("true", "</s>cd</s>") "," SEGMENT(
+        "false", "e") "," SEGMENT("true", "</s>fgh</s>") "]}";
+    expect_cut("input_output", more, 12, "<s> _ a b [</s>] [_] [c] [d] [</s>]");
     expect_cut("input_output", last, 10, "<s> _ a b </s> [c] [d] [</s>]"); /* now it is the last */
     expect_cut("input_output", last, 6, "<s> _ a b </s> [</s>]");
     expect_cut("input_output", all, 7, "<s> _ a b [</s>] [_] [</s>]");

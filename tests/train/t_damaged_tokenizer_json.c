@@ -255,7 +255,7 @@ static void mistakes_are_named(void **state) {
         {"{\"model\": {\"type\": \"Unigram\", \"vocab\": []}}", "model.type is \"Unigram\""},
         {"{\"model\": {\"vocab\": {}, \"merges\": []}}", "the vocabulary is empty"},
         {WITH_VOCAB("\"a\": 1, \"b\": 1"), "model.vocab: id 1 is given twice, to \"a\" and \"b\""},
-        {WITH_VOCAB("\"a\": 1, \"a\": 2"), "a"},
+        {WITH_VOCAB("\"a\": 1, \"a\": 2"), "\"a\" stands twice"},
         {WITH_VOCAB("\"a\": -1"), "the id of \"a\" is no whole number"},
         {WITH_VOCAB("\"a\": 2147483648"), "the id of \"a\" is no whole number"},
         {WITH_VOCAB("\"a\": 1.0"), "the id of \"a\" is no whole number"},
